@@ -1,0 +1,372 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Feature set of every Swift target; the ground floors add strict memory safety.
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"), .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"), .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+let groundFloorSettings = settings + [.strictMemorySafety()]
+
+// Outside products, by the name they have in the floor table of ARCHITECTURE.md.
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioWebSocket = Target.Dependency.product(name: "NIOWebSocket", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
+let nioHTTP2 = Target.Dependency.product(name: "NIOHTTP2", package: "swift-nio-http2")
+let nioHPACK = Target.Dependency.product(name: "NIOHPACK", package: "swift-nio-http2")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
+let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
+let nioHTTPTypesHTTP1 = Target.Dependency.product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdTLS = Target.Dependency.product(name: "HummingbirdTLS", package: "hummingbird")
+let asyncHTTPClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let x509 = Target.Dependency.product(name: "X509", package: "swift-certificates")
+let swiftASN1 = Target.Dependency.product(name: "SwiftASN1", package: "swift-asn1")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+
+let package = Package(
+    name: "Warren",
+    products: [
+        .executable(name: "warrend", targets: ["warrend"]),
+        .executable(name: "warren", targets: ["warren"]),
+        .executable(name: "warren-shim", targets: ["warren-shim"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+    ],
+    targets: [
+        // Floor 0: system libraries and what everything counts in.
+        .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+        .systemLibrary(name: "CLibCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CLinux"),
+        .target(name: "NetTypes", swiftSettings: groundFloorSettings),
+        .target(
+            name: "WarrenCrypto",
+            dependencies: ["NetTypes", "CSodium", "CLibCrypto"],
+            swiftSettings: groundFloorSettings
+        ),
+
+        // Floor 1: pure protocols and nouns: no NIO, no sockets, no clock, no logging.
+        .target(
+            name: "NetWire",
+            dependencies: ["NetTypes"],
+            swiftSettings: groundFloorSettings
+        ),
+        .target(
+            name: "WireGuard",
+            dependencies: ["NetTypes", "WarrenCrypto"],
+            swiftSettings: groundFloorSettings
+        ),
+        .target(
+            name: "Disco",
+            dependencies: ["NetTypes", "WarrenCrypto"],
+            swiftSettings: groundFloorSettings
+        ),
+        .target(
+            name: "Tailcfg",
+            dependencies: ["NetTypes", "WarrenCrypto"],
+            swiftSettings: groundFloorSettings
+        ),
+        .target(
+            name: "WarrenModel",
+            dependencies: ["NetTypes"],
+            swiftSettings: groundFloorSettings
+        ),
+
+        // Floor 2: one connection, one process, one database.
+        .target(
+            name: "DERP",
+            dependencies: [
+                "Tailcfg", "WarrenCrypto", "NetTypes", nioCore, nioPosix, nioHTTP1, nioSSL,
+                nioWebSocket, x509, swiftASN1, crypto, logging,
+            ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "ControlPlane",
+            dependencies: [
+                "Tailcfg", "WarrenCrypto", "NetTypes", "CZstd", nioCore, nioPosix, nioHTTP1, nioSSL,
+                nioHTTP2, nioHPACK, nioWebSocket, asyncHTTPClient, logging,
+            ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "GuestNetwork",
+            dependencies: ["NetWire", "NetTypes", nioCore],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "QEMU",
+            dependencies: ["WarrenModel", "CLinux", nioCore, nioPosix, subprocess, logging],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "Store",
+            dependencies: ["WarrenModel", "WarrenCrypto", grdb, logging],
+            swiftSettings: settings
+        ),
+
+        // Floor 3: paths and deliveries.
+        .target(
+            name: "Magicsock",
+            dependencies: [
+                "DERP", "Disco", "Tailcfg", "NetWire", "NetTypes", "WarrenCrypto", nioCore, nioPosix,
+                nioSSL, logging,
+            ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "Webhooks",
+            dependencies: [
+                "Store", "WarrenModel", "WarrenCrypto", "NetTypes", asyncHTTPClient, nioCore,
+                nioPosix, nioHTTP1, nioSSL, logging, serviceLifecycle,
+            ],
+            swiftSettings: settings
+        ),
+
+        // Floor 4: one node; one coordination server.
+        .target(
+            name: "Tailnet",
+            dependencies: [
+                "Magicsock", "DERP", "ControlPlane", "GuestNetwork", "NetWire", "WireGuard", "Disco",
+                "Tailcfg", "NetTypes", "WarrenCrypto", "WarrenModel", nioCore, nioPosix, logging,
+            ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "Coordination",
+            dependencies: [
+                "ControlPlane", "DERP", "Tailcfg", "NetWire", "NetTypes", "WarrenCrypto",
+                "WarrenModel", "Store", nioCore, nioPosix, nioHTTP1, nioHTTP2, nioHPACK, nioSSL,
+                nioWebSocket, hummingbird, httpTypes, nioHTTPTypes, x509, swiftASN1, crypto, logging,
+                serviceLifecycle,
+            ],
+            swiftSettings: settings
+        ),
+
+        // Floor 5: one driver per VM.
+        .target(
+            name: "VirtualMachines",
+            dependencies: [
+                "Tailnet", "QEMU", "Store", "WarrenModel", "NetTypes", "WarrenCrypto", nioCore,
+                logging, serviceLifecycle,
+            ],
+            swiftSettings: settings
+        ),
+
+        // Floor 6: the HTTP contract.
+        .target(
+            name: "WarrenAPI",
+            dependencies: [
+                "VirtualMachines", "Coordination", "Store", "WarrenModel", "NetTypes",
+                "WarrenCrypto", hummingbird, nioCore, nioPosix, httpTypes, nioHTTPTypes,
+                nioHTTPTypesHTTP1, nioWebSocket, nioHTTP1, yams, logging, serviceLifecycle,
+            ],
+            swiftSettings: settings
+        ),
+
+        // Floor 7: reads the configuration, builds everything once, runs it.
+        .target(
+            name: "WarrenDaemon",
+            dependencies: [
+                "WarrenAPI", "VirtualMachines", "Coordination", "Tailnet", "Webhooks", "Store",
+                "QEMU", "WarrenModel", "WarrenCrypto", "NetTypes", yams, nioCore, nioPosix, logging,
+                serviceLifecycle, unixSignals,
+            ],
+            swiftSettings: settings
+        ),
+
+        // Floor 8, and the shim beside the house.
+        .executableTarget(name: "warrend", dependencies: ["WarrenDaemon", argumentParser], swiftSettings: settings),
+        .executableTarget(
+            name: "warren",
+            dependencies: ["WarrenModel", argumentParser, asyncHTTPClient, nioCore, nioHTTP1],
+            swiftSettings: settings
+        ),
+        .executableTarget(name: "warren-shim"),
+
+        // Tests: one target a module, the walks through the whole house, and what they share.
+        .target(name: "TestSupport", dependencies: ["NetTypes"], path: "Tests/TestSupport", swiftSettings: settings),
+        .testTarget(
+            name: "NetTypesTests",
+            dependencies: ["NetTypes", "TestSupport"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "WarrenCryptoTests",
+            dependencies: ["WarrenCrypto", "NetTypes", "TestSupport"],
+            resources: [.copy("Vectors")],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "NetWireTests",
+            dependencies: ["NetWire", "NetTypes", "TestSupport"],
+            resources: [.copy("Vectors")],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "WireGuardTests",
+            dependencies: ["WireGuard", "NetTypes", "WarrenCrypto", "TestSupport"],
+            resources: [.copy("Vectors")],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "DiscoTests",
+            dependencies: ["Disco", "NetTypes", "WarrenCrypto", "TestSupport"],
+            resources: [.copy("Vectors")],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "TailcfgTests",
+            dependencies: ["Tailcfg", "NetTypes", "WarrenCrypto", "TestSupport"],
+            resources: [.copy("Vectors")],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "WarrenModelTests",
+            dependencies: ["WarrenModel", "NetTypes", "TestSupport"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "DERPTests",
+            dependencies: [
+                "DERP", "Tailcfg", "WarrenCrypto", "NetTypes", nioCore, nioPosix, nioHTTP1, nioSSL,
+                nioWebSocket, x509, swiftASN1, crypto, logging, nioEmbedded, "TestSupport",
+            ],
+            resources: [.copy("Vectors")],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "ControlPlaneTests",
+            dependencies: [
+                "ControlPlane", "Tailcfg", "WarrenCrypto", "NetTypes", nioCore, nioPosix, nioHTTP1,
+                nioSSL, nioHTTP2, nioHPACK, nioWebSocket, asyncHTTPClient, logging, nioEmbedded,
+                "TestSupport",
+            ],
+            resources: [.copy("Vectors")],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "GuestNetworkTests",
+            dependencies: ["GuestNetwork", "NetWire", "NetTypes", nioCore, nioEmbedded, "TestSupport"],
+            resources: [.copy("Vectors")],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "QEMUTests",
+            dependencies: ["QEMU", "WarrenModel", nioCore, nioPosix, subprocess, logging, "TestSupport"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "StoreTests",
+            dependencies: ["Store", "WarrenModel", "WarrenCrypto", grdb, logging, "TestSupport"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "MagicsockTests",
+            dependencies: [
+                "Magicsock", "DERP", "Disco", "Tailcfg", "NetWire", "NetTypes", "WarrenCrypto",
+                nioCore, nioPosix, nioSSL, logging, nioEmbedded, "TestSupport",
+            ],
+            resources: [.copy("Vectors")],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "WebhooksTests",
+            dependencies: [
+                "Webhooks", "Store", "WarrenModel", "WarrenCrypto", "NetTypes", asyncHTTPClient,
+                nioCore, nioPosix, nioHTTP1, nioSSL, logging, serviceLifecycle, "TestSupport",
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "TailnetTests",
+            dependencies: [
+                "Tailnet", "Magicsock", "DERP", "ControlPlane", "GuestNetwork", "NetWire",
+                "WireGuard", "Disco", "Tailcfg", "NetTypes", "WarrenCrypto", "WarrenModel", nioCore,
+                nioPosix, logging, nioEmbedded, "TestSupport",
+            ],
+            resources: [.copy("Vectors")],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "CoordinationTests",
+            dependencies: [
+                "Coordination", "ControlPlane", "DERP", "Tailcfg", "NetWire", "NetTypes",
+                "WarrenCrypto", "WarrenModel", "Store", nioCore, nioPosix, nioHTTP1, nioHTTP2,
+                nioHPACK, nioSSL, nioWebSocket, hummingbird, httpTypes, nioHTTPTypes, x509,
+                swiftASN1, crypto, logging, serviceLifecycle, nioEmbedded, "TestSupport",
+            ],
+            resources: [.copy("Vectors")],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "VirtualMachinesTests",
+            dependencies: [
+                "VirtualMachines", "Tailnet", "QEMU", "Store", "WarrenModel", "NetTypes",
+                "WarrenCrypto", nioCore, logging, serviceLifecycle, "TestSupport",
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "WarrenAPITests",
+            dependencies: [
+                "WarrenAPI", "VirtualMachines", "Coordination", "Store", "WarrenModel", "NetTypes",
+                "WarrenCrypto", hummingbird, nioCore, nioPosix, httpTypes, nioHTTPTypes,
+                nioHTTPTypesHTTP1, nioWebSocket, nioHTTP1, yams, logging, serviceLifecycle,
+                "TestSupport",
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "WarrenDaemonTests",
+            dependencies: [
+                "WarrenDaemon", "VirtualMachines", "Coordination", "Store", "WarrenModel",
+                "NetTypes", "WarrenCrypto", nioCore, nioPosix, asyncHTTPClient, nioHTTP1, logging,
+                serviceLifecycle, "TestSupport",
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "IntegrationTests",
+            dependencies: [
+                "WarrenModel", "WarrenCrypto", "NetTypes", "TestSupport", asyncHTTPClient, nioCore, nioPosix, nioHTTP1,
+            ],
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "warren-bench",
+            dependencies: ["WireGuard", "WarrenCrypto", "NetTypes"],
+            path: "Tests/Benchmarks",
+            swiftSettings: settings
+        ),
+    ]
+)
