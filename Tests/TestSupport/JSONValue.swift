@@ -1,4 +1,4 @@
-import FoundationEssentials
+package import FoundationEssentials
 
 /// A JSON document of any shape, for reading vector files.
 @dynamicMemberLookup

@@ -1,10 +1,9 @@
 package import Foundation
-package import Testing
 
 /// One case of a vector file.
-package struct VectorCase: Sendable, CustomTestStringConvertible {
+package struct VectorCase: Sendable, CustomStringConvertible {
     /// The file's name and the case's place in it.
-    package let testDescription: String
+    package let description: String
     /// The case itself.
     package let value: JSONValue
 }
@@ -21,7 +20,7 @@ package struct VectorFile: Sendable {
         let url = bundle.bundleURL.appendingPathComponent("Vectors/\(name).json")
         document = try JSONValue(parsing: Data(contentsOf: url))
         cases = (document.cases?.array ?? []).enumerated().map { index, value in
-            VectorCase(testDescription: "\(name)[\(index)] \(value.description?.string ?? "")", value: value)
+            VectorCase(description: "\(name)[\(index)] \(value.description?.string ?? "")", value: value)
         }
         guard !cases.isEmpty else { throw CocoaError(.fileReadCorruptFile) }
     }
