@@ -1,0 +1,103 @@
+/// The answer of `GET /v1/vms/{vm}/network`.
+package struct NetworkDetail: Hashable, Sendable, Codable {
+    /// What the VM's answer also says.
+    package var status: NetworkStatus
+    package var peers: [PeerStatus]
+    @NullEncoded package var netcheck: NetcheckReport?
+    package var dns: DNSReport
+    /// The prefixes that are routed into the tailnet.
+    package var routes: [String]
+    package var drops: [String: UInt64]
+
+    /// Joins the parts.
+    package init(
+        status: NetworkStatus,
+        peers: [PeerStatus] = [],
+        netcheck: NetcheckReport? = nil,
+        dns: DNSReport = DNSReport(),
+        routes: [String] = [],
+        drops: [String: UInt64] = [:]
+    ) {
+        self.status = status
+        self.peers = peers
+        self.netcheck = netcheck
+        self.dns = dns
+        self.routes = routes
+        self.drops = drops
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case status = "self"
+        case peers, netcheck, dns, routes, drops
+    }
+}
+
+/// One peer as a node sees it.
+package struct PeerStatus: Hashable, Sendable, Codable {
+    package var name: String
+    package var addresses: [String]
+    @NullEncoded package var online: Bool?
+    /// `direct`, `derp:<code>`, or null while nothing is known.
+    @NullEncoded package var path: String?
+    @NullEncoded package var endpoint: String?
+    @NullEncoded package var latencyMs: Double?
+    package var rxBytes: UInt64
+    package var txBytes: UInt64
+    @NullEncoded package var lastHandshake: Timestamp?
+    package var exitNode: Bool
+
+    /// Joins the parts.
+    package init(
+        name: String,
+        addresses: [String],
+        online: Bool? = nil,
+        path: String? = nil,
+        endpoint: String? = nil,
+        latencyMs: Double? = nil,
+        rxBytes: UInt64 = 0,
+        txBytes: UInt64 = 0,
+        lastHandshake: Timestamp? = nil,
+        exitNode: Bool = false
+    ) {
+        self.name = name
+        self.addresses = addresses
+        self.online = online
+        self.path = path
+        self.endpoint = endpoint
+        self.latencyMs = latencyMs
+        self.rxBytes = rxBytes
+        self.txBytes = txBytes
+        self.lastHandshake = lastHandshake
+        self.exitNode = exitNode
+    }
+}
+
+/// What a node found out about its own place in the network.
+package struct NetcheckReport: Hashable, Sendable, Codable {
+    package var udp: Bool
+    /// The addresses at which others may reach the node.
+    package var endpoints: [String]
+    /// Round trips by region code.
+    package var derpLatencyMs: [String: Double]
+
+    /// Joins the parts.
+    package init(udp: Bool, endpoints: [String], derpLatencyMs: [String: Double]) {
+        self.udp = udp
+        self.endpoints = endpoints
+        self.derpLatencyMs = derpLatencyMs
+    }
+}
+
+/// What names the guest can resolve.
+package struct DNSReport: Hashable, Sendable, Codable {
+    package var magicDns: Bool
+    package var searchDomains: [String]
+    package var resolvers: [String]
+
+    /// Joins the parts.
+    package init(magicDns: Bool = false, searchDomains: [String] = [], resolvers: [String] = []) {
+        self.magicDns = magicDns
+        self.searchDomains = searchDomains
+        self.resolvers = resolvers
+    }
+}

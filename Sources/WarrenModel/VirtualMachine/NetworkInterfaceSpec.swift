@@ -1,0 +1,134 @@
+/// Which control server a VM's node belongs to.
+package enum ControlTarget: Hashable, Sendable {
+    /// The coordination server inside this daemon, wherever it listens.
+    case embedded
+    /// Any other.
+    case url(WebURL)
+
+    /// Reads `embedded` or a URL.
+    package init?(_ text: some StringProtocol) {
+        if text == "embedded" {
+            self = .embedded
+        } else if let url = WebURL(text) {
+            self = .url(url)
+        } else {
+            return nil
+        }
+    }
+}
+
+extension ControlTarget: CustomStringConvertible {
+    /// `embedded` or the URL.
+    package var description: String {
+        switch self {
+        case .embedded: "embedded"
+        case .url(let url): url.text
+        }
+    }
+}
+
+extension ControlTarget: Codable {
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        guard let value = ControlTarget(try container.decode(String.self)) else {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "not a control URL")
+        }
+        self = value
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+}
+
+/// How a VM takes part in a tailnet, without its secrets; every default is filled in.
+package struct NetworkInterfaceSpec: Hashable, Sendable, Codable {
+    /// The control server.
+    package var control: ControlTarget
+    /// Whether the user gave an auth key; the key itself is stored sealed, and wiped once used.
+    package var hasAuthKey: Bool
+    /// The callbacks that are set.
+    package var callbacks: [CallbackKind: CallbackSpec]
+    /// The name the node asks for.
+    package var hostname: DNSLabel
+    /// Whether control forgets the node when it is gone.
+    package var isEphemeral: Bool
+    /// Whether the guest uses MagicDNS.
+    package var acceptsDNS: Bool
+
+    /// Joins the parts.
+    package init(
+        control: ControlTarget,
+        hasAuthKey: Bool,
+        callbacks: [CallbackKind: CallbackSpec],
+        hostname: DNSLabel,
+        isEphemeral: Bool = false,
+        acceptsDNS: Bool = true
+    ) {
+        self.control = control
+        self.hasAuthKey = hasAuthKey
+        self.callbacks = callbacks
+        self.hostname = hostname
+        self.isEphemeral = isEphemeral
+        self.acceptsDNS = acceptsDNS
+    }
+}
+
+/// The `networkInterface` of a request, before defaults.
+package struct NetworkInterfaceRequest: Hashable, Sendable {
+    /// Absent asks for an interactive login.
+    package var authKey: SecretText?
+    /// Absent means the configured default.
+    package var control: ControlTarget?
+    /// The callbacks given.
+    package var callbacks: [CallbackKind: CallbackRequest]
+    /// Absent means the VM's name.
+    package var hostname: DNSLabel?
+    /// `ephemeral`.
+    package var isEphemeral: Bool
+    /// `acceptDns`.
+    package var acceptsDNS: Bool
+
+    /// Joins the parts.
+    package init(
+        authKey: SecretText? = nil,
+        control: ControlTarget? = nil,
+        callbacks: [CallbackKind: CallbackRequest] = [:],
+        hostname: DNSLabel? = nil,
+        isEphemeral: Bool = false,
+        acceptsDNS: Bool = true
+    ) {
+        self.authKey = authKey
+        self.control = control
+        self.callbacks = callbacks
+        self.hostname = hostname
+        self.isEphemeral = isEphemeral
+        self.acceptsDNS = acceptsDNS
+    }
+
+    static func read(_ reader: inout ObjectReader) -> NetworkInterfaceRequest? {
+        var request = NetworkInterfaceRequest()
+        request.authKey = reader.parsed(
+            "authKey", format: "1 to 512 visible ASCII characters", nullable: true, authKey
+        )
+        request.control = reader.parsed("controlUrl", format: "embedded, or an absolute http or https URL", nullable: true) {
+            ControlTarget($0)
+        }
+        for kind in CallbackKind.allCases {
+            request.callbacks[kind] = CallbackRequest.read(kind.rawValue, from: &reader)
+        }
+        request.hostname = reader.parsed("hostname", format: CreateVMRequest.labelFormat) { DNSLabel($0) }
+        request.isEphemeral = reader.bool("ephemeral") ?? false
+        request.acceptsDNS = reader.bool("acceptDns") ?? true
+        reader.notSupported(
+            "tags", "exitNode", "exitNodeAllowLanAccess", "acceptRoutes", "advertiseRoutes", "shieldsUp", "transport"
+        )
+        return request
+    }
+
+    /// Checks an auth key's shape; whether it is good only control knows.
+    package static func authKey(_ text: String) -> SecretText? {
+        (1...512).contains(text.utf8.count) && text.utf8.allSatisfy { (0x21...0x7E).contains($0) } ? SecretText(text) : nil
+    }
+}

@@ -1,0 +1,168 @@
+/// A VM as the API answers it: its spec without secrets, and how it is.
+package struct VirtualMachine: Hashable, Sendable, Codable {
+    package var id: VMID
+    package var name: VMName
+    package var image: String
+    package var cpus: Int
+    package var memoryMiB: Int
+    @NullEncoded package var kernelArgs: String?
+    @NullEncoded package var networkInterface: NetworkInterfaceAnswer?
+    package var autostart: Bool
+    package var restart: RestartPolicy
+    package var labels: [String: String]
+    /// Counts changes of the spec.
+    package var generation: Int64
+    /// Counts changes of state.
+    package var stateGeneration: Int64
+    package var createdAt: Timestamp
+    package var updatedAt: Timestamp
+    package var desiredState: DesiredState
+    package var state: VMState
+    @NullEncoded package var stateReason: StateReason?
+    package var stateSince: Timestamp
+    /// By when a transient state ends or fails.
+    @NullEncoded package var stateDeadline: Timestamp?
+    @NullEncoded package var accelerator: Accelerator?
+    @NullEncoded package var network: NetworkStatus?
+
+    /// Joins a spec with how the VM is.
+    package init(id: VMID, spec: VMSpec, status: VMStatus, createdAt: Timestamp, updatedAt: Timestamp) {
+        self.id = id
+        name = spec.name
+        image = spec.image
+        cpus = spec.cpus
+        memoryMiB = spec.memoryMiB
+        kernelArgs = spec.kernelArgs
+        networkInterface = spec.networkInterface.map { NetworkInterfaceAnswer($0) }
+        autostart = spec.autostart
+        restart = spec.restart
+        labels = spec.labels
+        generation = status.generation
+        stateGeneration = status.stateGeneration
+        self.createdAt = createdAt
+        self.updatedAt = updatedAt
+        desiredState = status.desiredState
+        state = status.state
+        stateReason = status.stateReason
+        stateSince = status.stateSince
+        stateDeadline = status.stateDeadline
+        accelerator = status.accelerator
+        network = status.network
+    }
+
+    /// The entity tag: the first number counts spec changes, the second state changes.
+    package var entityTag: String { "\"\(generation).\(stateGeneration)\"" }
+}
+
+/// The changing half of a VM, as it is stored.
+package struct VMStatus: Hashable, Sendable, Codable {
+    package var generation: Int64
+    package var stateGeneration: Int64
+    package var desiredState: DesiredState
+    package var state: VMState
+    package var stateReason: StateReason?
+    package var stateSince: Timestamp
+    package var stateDeadline: Timestamp?
+    package var accelerator: Accelerator?
+    /// Nil for a VM without a network.
+    package var network: NetworkStatus?
+
+    /// A VM that has just been asked for.
+    package init(
+        generation: Int64 = 1,
+        stateGeneration: Int64 = 1,
+        desiredState: DesiredState,
+        state: VMState = .creating,
+        stateReason: StateReason? = nil,
+        stateSince: Timestamp,
+        stateDeadline: Timestamp? = nil,
+        accelerator: Accelerator? = nil,
+        network: NetworkStatus? = nil
+    ) {
+        self.generation = generation
+        self.stateGeneration = stateGeneration
+        self.desiredState = desiredState
+        self.state = state
+        self.stateReason = stateReason
+        self.stateSince = stateSince
+        self.stateDeadline = stateDeadline
+        self.accelerator = accelerator
+        self.network = network
+    }
+}
+
+/// `networkInterface` as the API answers it: secrets only as `{"set": true}`.
+package struct NetworkInterfaceAnswer: Hashable, Sendable, Codable {
+    package var authKey: SecretAnswer
+    package var controlUrl: ControlTarget
+    @NullEncoded package var loginUrlCb: CallbackAnswer?
+    @NullEncoded package var stateUpdateCb: CallbackAnswer?
+    @NullEncoded package var netmapUpdateCb: CallbackAnswer?
+    package var hostname: DNSLabel
+    package var ephemeral: Bool
+    package var acceptDns: Bool
+
+    /// Shows a spec.
+    package init(_ spec: NetworkInterfaceSpec) {
+        authKey = .isSet(spec.hasAuthKey)
+        controlUrl = spec.control
+        loginUrlCb = spec.callbacks[.loginURL].map { CallbackAnswer($0) }
+        stateUpdateCb = spec.callbacks[.stateUpdate].map { CallbackAnswer($0) }
+        netmapUpdateCb = spec.callbacks[.netmapUpdate].map { CallbackAnswer($0) }
+        hostname = spec.hostname
+        ephemeral = spec.isEphemeral
+        acceptDns = spec.acceptsDNS
+    }
+
+    /// Shows a secret that was made for a callback; for the one answer that does.
+    package mutating func show(_ secret: WebhookSecret, of kind: CallbackKind) {
+        switch kind {
+        case .loginURL: loginUrlCb?.secret = .shown(secret.reveal())
+        case .stateUpdate: stateUpdateCb?.secret = .shown(secret.reveal())
+        case .netmapUpdate: netmapUpdateCb?.secret = .shown(secret.reveal())
+        }
+    }
+}
+
+/// A callback as the API answers it.
+package struct CallbackAnswer: Hashable, Sendable, Codable {
+    package var url: WebURL
+    package var secret: SecretAnswer
+    package var headers: [String: SecretAnswer]
+
+    /// Shows a spec.
+    package init(_ spec: CallbackSpec) {
+        url = spec.url
+        secret = .isSet(true)
+        headers = Dictionary(spec.headerNames.map { ($0, .isSet(true)) }, uniquingKeysWith: { first, _ in first })
+    }
+}
+
+/// A secret in an answer: whether there is one, or, once, the text of one just made.
+package enum SecretAnswer: Hashable, Sendable, Codable {
+    /// `{"set": …}`.
+    case isSet(Bool)
+    /// The text.
+    case shown(String)
+
+    private enum CodingKeys: String, CodingKey { case set }
+
+    package init(from decoder: any Decoder) throws {
+        if let text = try? decoder.singleValueContainer().decode(String.self) {
+            self = .shown(text)
+        } else {
+            self = .isSet(try decoder.container(keyedBy: CodingKeys.self).decode(Bool.self, forKey: .set))
+        }
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        switch self {
+        case .isSet(let isSet):
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(isSet, forKey: .set)
+        case .shown(let text):
+            var container = encoder.singleValueContainer()
+            try container.encode(text)
+        }
+    }
+}
