@@ -358,7 +358,8 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "WarrenModel", "WarrenCrypto", "NetTypes", "TestSupport", asyncHTTPClient, nioCore, nioPosix, nioHTTP1,
+                "warrend", "warren", "warren-shim", "WarrenModel", "WarrenCrypto", "NetTypes", "TestSupport",
+                asyncHTTPClient, nioCore, nioPosix, nioHTTP1,
             ],
             swiftSettings: settings
         ),
