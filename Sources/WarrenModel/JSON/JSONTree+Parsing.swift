@@ -1,0 +1,60 @@
+import FoundationEssentials
+
+/// Why bytes are not a JSON document (RFC 8259).
+package struct JSONSyntaxError: Error, Equatable, Sendable {
+    /// One sentence for people, with the place where that is known.
+    package let detail: String
+}
+
+extension JSONTree {
+    /// How many arrays and objects may lie inside each other; deeper input could exhaust the stack of its reader.
+    package static let depthLimit = 64
+
+    /// Reads one document.
+    package init(parsing bytes: [UInt8]) throws(JSONSyntaxError) {
+        guard Self.deepestNesting(in: bytes) <= Self.depthLimit else {
+            throw JSONSyntaxError(detail: "Values are nested more than \(Self.depthLimit) deep.")
+        }
+        do {
+            self = try JSONDecoder().decode(JSONTree.self, from: Data(bytes))
+        } catch DecodingError.dataCorrupted(let context) {
+            throw JSONSyntaxError(detail: context.underlyingError.map { String(describing: $0) } ?? context.debugDescription)
+        } catch {
+            throw JSONSyntaxError(detail: "A number is too large.")
+        }
+    }
+
+    /// Reads one document from text.
+    package init(parsing text: String) throws(JSONSyntaxError) {
+        try self.init(parsing: Array(text.utf8))
+    }
+
+    /// The most brackets open at once; in malformed input no less than what its reader would see.
+    private static func deepestNesting(in bytes: [UInt8]) -> Int {
+        var depth = 0
+        var deepest = 0
+        var inString = false
+        var isEscaped = false
+        for byte in bytes {
+            if inString {
+                if isEscaped {
+                    isEscaped = false
+                } else if byte == UInt8(ascii: "\\") {
+                    isEscaped = true
+                } else if byte == UInt8(ascii: "\"") {
+                    inString = false
+                }
+                continue
+            }
+            switch byte {
+            case UInt8(ascii: "\""): inString = true
+            case UInt8(ascii: "["), UInt8(ascii: "{"):
+                depth += 1
+                deepest = max(deepest, depth)
+            case UInt8(ascii: "]"), UInt8(ascii: "}"): depth -= 1
+            default: break
+            }
+        }
+        return deepest
+    }
+}
