@@ -80,3 +80,15 @@ extension OutputRawSpan {
         for index in source.indices { append(source[index]) }
     }
 }
+
+extension [UInt8] {
+    /// Appends a big-endian integer, for messages off the packet path.
+    @inlinable
+    package mutating func append<T: FixedWidthInteger & UnsignedInteger>(bigEndian value: T) {
+        var shift = T.bitWidth
+        while shift > 0 {
+            shift -= 8
+            append(UInt8(truncatingIfNeeded: value >> T(shift)))
+        }
+    }
+}
