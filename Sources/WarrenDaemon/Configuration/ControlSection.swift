@@ -1,0 +1,74 @@
+package import NetTypes
+package import WarrenModel
+
+/// `control`: which control server nodes talk to.
+package struct ControlSection: ConfigurationSection {
+    /// Where an `http:` control URL is allowed.
+    package var allowPlainHTTP = PlainHTTPControl.loopback
+    /// The control server of a VM that names none.
+    package var defaultURL = ControlTarget.embedded
+    /// The coordination server inside.
+    package var embedded = EmbeddedSection()
+
+    /// The defaults.
+    package init() {}
+
+    package mutating func visit(_ visitor: inout some ConfigurationVisitor) {
+        visitor.value("allowPlainHTTP", &allowPlainHTTP)
+        visitor.value("defaultURL", &defaultURL)
+        visitor.section("embedded", &embedded)
+    }
+}
+
+/// `control.embedded`: the coordination server inside.
+package struct EmbeddedSection: ConfigurationSection {
+    /// Whether it runs.
+    package var enabled = true
+    /// Where control and the login pages are served.
+    package var listen = AddressPort(.v4(.loopback), port: 7081)
+    /// What clients are told; nil for `http://<listen>`.
+    package var publicURL: WebURL?
+    /// Where the relay is served, over TLS.
+    package var derp = AddressPort(.v4(.loopback), port: 7082)
+    /// Where STUN is served, over UDP.
+    package var stun = AddressPort(.v4(.loopback), port: 7083)
+    /// The MagicDNS domain.
+    package var domain = "warren.internal"
+    /// Where nodes get their IPv4 addresses from.
+    package var ipv4Prefix = EmbeddedSection.defaultIPv4Prefix
+    /// Where nodes get their IPv6 addresses from.
+    package var ipv6Prefix = EmbeddedSection.defaultIPv6Prefix
+
+    /// The defaults.
+    package init() {}
+
+    package mutating func visit(_ visitor: inout some ConfigurationVisitor) {
+        visitor.value("enabled", &enabled)
+        visitor.value("listen", &listen)
+        visitor.value("publicURL", &publicURL)
+        visitor.value("derp", &derp)
+        visitor.value("stun", &stun)
+        visitor.value("domain", &domain)
+        visitor.value("ipv4Prefix", &ipv4Prefix)
+        visitor.value("ipv6Prefix", &ipv6Prefix)
+    }
+
+    // The ranges that Tailscale uses; stock clients route exactly these.
+    private static let defaultIPv4Prefix = prefix("100.64.0.0/10")
+    private static let defaultIPv6Prefix = prefix("fd7a:115c:a1e0::/48")
+
+    private static func prefix(_ text: String) -> IPPrefix {
+        guard let prefix = IPPrefix(text) else { preconditionFailure("\(text) is no prefix") }
+        return prefix
+    }
+}
+
+/// Where an `http:` control URL is allowed.
+package enum PlainHTTPControl: String, ConfigurationChoice {
+    /// Nowhere.
+    case never
+    /// On loopback addresses.
+    case loopback
+    /// Everywhere.
+    case always
+}

@@ -1,0 +1,102 @@
+import NetTypes
+import WarrenModel
+
+extension DaemonConfiguration {
+    /// Checks what no single value can know: ranges, and values that contradict each other.
+    func checkRules(_ problems: ProblemList) {
+        if let stateDirectory, !stateDirectory.hasPrefix("/") {
+            problems.noteRule("stateDirectory", "must be an absolute path")
+        }
+        listen.checkRules(problems)
+        vms.checkRules(problems)
+        control.checkRules(problems)
+    }
+}
+
+extension ListenSection {
+    fileprivate func checkRules(_ problems: ProblemList) {
+        if (tls.certificate == nil) != (tls.privateKey == nil) {
+            problems.noteRule("listen.tls", "needs both certificate and privateKey, or neither")
+        }
+        if case .address(let address) = http, !address.address.isLoopback, tls.certificate == nil,
+            allowPlainHTTP == .loopback
+        {
+            problems.noteRule(
+                "listen.http",
+                "\(address) is not a loopback address: give listen.tls, or set listen.allowPlainHTTP to always"
+            )
+        }
+        if http == .off, unixSocket == .off {
+            problems.noteRule("listen", "http and unixSocket are both off: nobody could reach the daemon")
+        }
+    }
+}
+
+extension VMsSection {
+    fileprivate func checkRules(_ problems: ProblemList) {
+        if defaultMemoryMiB > maxMemoryMiBPerVM {
+            problems.noteRule("vms.defaultMemoryMiB", "is above vms.maxMemoryMiBPerVM (\(maxMemoryMiBPerVM))")
+        }
+        if maxMemoryMiBPerVM > maxMemoryMiB {
+            problems.noteRule("vms.maxMemoryMiBPerVM", "is above vms.maxMemoryMiB (\(maxMemoryMiB))")
+        }
+    }
+}
+
+extension ControlSection {
+    fileprivate func checkRules(_ problems: ProblemList) {
+        if case .url(let url) = defaultURL, !permits(url) {
+            problems.noteRule("control.defaultURL", "is http:, which control.allowPlainHTTP (\(allowPlainHTTP)) refuses")
+        }
+        if defaultURL == .embedded, !embedded.enabled {
+            problems.noteRule("control.defaultURL", "is embedded, but control.embedded.enabled is false: name a URL")
+        }
+        if embedded.enabled { embedded.checkRules(problems) }
+    }
+
+    private func permits(_ url: WebURL) -> Bool {
+        if url.scheme == .https { return true }
+        return switch allowPlainHTTP {
+        case .never: false
+        case .loopback: url.host == "localhost" || url.address?.isLoopback == true
+        case .always: true
+        }
+    }
+}
+
+extension EmbeddedSection {
+    // A tailnet needs more than a handful of addresses, and an address pool counts in 64 bits.
+    private static let ipv4Lengths = 8...28
+    private static let ipv6Lengths = 8...120
+
+    fileprivate func checkRules(_ problems: ProblemList) {
+        if publicURL == nil, listen.address.isUnspecified {
+            problems.noteRule(
+                "control.embedded.publicURL",
+                "is needed because control.embedded.listen (\(listen)) is a wildcard that no client can dial"
+            )
+        }
+        for (key, address) in [("derp", derp), ("stun", stun)] where address.address.isUnspecified && publicURL == nil {
+            problems.noteRule(
+                "control.embedded.\(key)",
+                "\(address) is a wildcard that no client can dial: set control.embedded.publicURL"
+            )
+        }
+        if !ipv4Prefix.address.isIPv4 || !Self.ipv4Lengths.contains(ipv4Prefix.length) {
+            problems.noteRule("control.embedded.ipv4Prefix", "must be an IPv4 prefix of /8 to /28")
+        }
+        if ipv6Prefix.address.isIPv4 || !Self.ipv6Lengths.contains(ipv6Prefix.length) {
+            problems.noteRule("control.embedded.ipv6Prefix", "must be an IPv6 prefix of /8 to /120")
+        }
+        if !Self.isDomain(domain) {
+            problems.noteRule("control.embedded.domain", "must be a DNS name such as warren.internal")
+        }
+        if listen == derp, listen.port != 0 {
+            problems.noteRule("control.embedded.derp", "is the same address as control.embedded.listen")
+        }
+    }
+
+    private static func isDomain(_ text: String) -> Bool {
+        text.utf8.count <= 190 && text.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { DNSLabel($0) != nil }
+    }
+}

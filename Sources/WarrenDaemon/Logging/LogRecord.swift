@@ -1,0 +1,78 @@
+import Glibc
+import Logging
+
+/// One thing that happened, ready to be written.
+struct LogRecord {
+    /// RFC 3339, UTC, milliseconds.
+    let time: String
+    let level: Logger.Level
+    let label: String
+    let message: String
+    let facts: Logger.Metadata
+
+    func line(_ format: LogFormat) -> String {
+        switch format {
+        case .text: text
+        case .json: json
+        }
+    }
+
+    private var text: String {
+        var line = "\(time) \(level.rawValue.uppercased()) \(label): \(Self.oneLine(message))"
+        for key in facts.keys.sorted() {
+            let value = facts[key]?.description ?? ""
+            let plain = !value.isEmpty && value.unicodeScalars.allSatisfy { $0.value > 0x20 && $0 != "\"" && $0 != "=" }
+            line += plain ? " \(key)=\(value)" : " \(key)=\(Self.quoted(value))"
+        }
+        return line
+    }
+
+    private var json: String {
+        var members = [
+            "\"time\":\(Self.quoted(time))", "\"level\":\(Self.quoted(level.rawValue))",
+            "\"logger\":\(Self.quoted(label))", "\"message\":\(Self.quoted(message))",
+        ]
+        for key in facts.keys.sorted() {
+            members.append("\(Self.quoted(key)):\(Self.quoted(facts[key]?.description ?? ""))")
+        }
+        return "{" + members.joined(separator: ",") + "}"
+    }
+
+    private static func oneLine(_ text: String) -> String {
+        text.unicodeScalars.contains { $0.value < 0x20 } ? quoted(text) : text
+    }
+
+    // JSON's escapes; also right for the text form, where a value must not break out of its line.
+    private static func quoted(_ text: String) -> String {
+        var result = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": result += "\\\""
+            case "\\": result += "\\\\"
+            case "\n": result += "\\n"
+            case "\r": result += "\\r"
+            case "\t": result += "\\t"
+            case _ where scalar.value < 0x20 || scalar.value == 0x7F:
+                let hex = String(scalar.value, radix: 16)
+                result += "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
+            default: result.unicodeScalars.append(scalar)
+            }
+        }
+        return result + "\""
+    }
+
+    static func now() -> String {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        var seconds = time.tv_sec
+        var parts = tm()
+        gmtime_r(&seconds, &parts)
+        func padded(_ number: Int32, _ width: Int) -> String {
+            let digits = String(number)
+            return String(repeating: "0", count: max(0, width - digits.count)) + digits
+        }
+        let day = "\(padded(parts.tm_year + 1900, 4))-\(padded(parts.tm_mon + 1, 2))-\(padded(parts.tm_mday, 2))"
+        let clock = "\(padded(parts.tm_hour, 2)):\(padded(parts.tm_min, 2)):\(padded(parts.tm_sec, 2))"
+        return "\(day)T\(clock).\(padded(Int32(time.tv_nsec / 1_000_000), 3))Z"
+    }
+}
