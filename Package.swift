@@ -205,10 +205,10 @@ let package = Package(
         ),
 
         // Floor 8, and the shim beside the house.
-        .executableTarget(name: "warrend", dependencies: ["WarrenDaemon", argumentParser], swiftSettings: settings),
+        .executableTarget(name: "warrend", dependencies: ["WarrenDaemon", "WarrenModel", argumentParser], swiftSettings: settings),
         .executableTarget(
             name: "warren",
-            dependencies: ["WarrenModel", argumentParser, asyncHTTPClient, nioCore, nioHTTP1],
+            dependencies: ["WarrenModel", argumentParser, asyncHTTPClient, nioCore, nioPosix, nioHTTP1],
             swiftSettings: settings
         ),
         .executableTarget(name: "warren-shim"),

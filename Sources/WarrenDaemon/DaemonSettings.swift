@@ -1,3 +1,5 @@
+package import WarrenModel
+
 /// The configuration in effect, with every path resolved.
 package struct DaemonSettings: Sendable, Equatable {
     /// What the file says.

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import WarrenDaemon
+import WarrenModel
 
 /// The daemon's command line.
 @main

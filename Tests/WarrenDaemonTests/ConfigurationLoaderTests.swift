@@ -1,7 +1,9 @@
 import FoundationEssentials
+import Logging
 import NetTypes
 import Testing
 import WarrenDaemon
+import WarrenModel
 
 @Suite("ConfigurationLoader")
 struct ConfigurationLoaderTests {

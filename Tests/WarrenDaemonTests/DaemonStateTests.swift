@@ -2,6 +2,7 @@ import FoundationEssentials
 import Glibc
 import Testing
 import WarrenDaemon
+import WarrenModel
 
 @Suite("StateDirectory, DaemonLock, DaemonSettings")
 struct DaemonStateTests {

@@ -58,7 +58,7 @@ extension ControlSection {
         if url.scheme == .https { return true }
         return switch allowPlainHTTP {
         case .never: false
-        case .loopback: url.host == "localhost" || url.address?.isLoopback == true
+        case .loopback: url.isLoopback
         case .always: true
         }
     }

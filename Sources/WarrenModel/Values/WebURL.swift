@@ -49,6 +49,9 @@ package struct WebURL: Hashable, Sendable {
     /// The address when the host is one and not a name.
     package var address: IPAddress? { IPAddress(host) }
 
+    /// Whether the host is this machine: `localhost`, or a loopback address.
+    package var isLoopback: Bool { host == "localhost" || address?.isLoopback == true }
+
     /// `host`, with brackets for IPv6 and the port where it is written: the value of the `Host` field.
     package var authority: String {
         let name = host.contains(":") ? "[\(host)]" : host

@@ -1,5 +1,3 @@
-import Glibc
-
 /// Where things are by default, for this user and environment.
 package struct SystemPaths: Sendable {
     /// The configuration file that is read when none is named and it exists.
