@@ -1,0 +1,42 @@
+package import WarrenModel
+
+/// Everything that decides how one QEMU is started.
+package struct QEMULaunch: Hashable, Sendable {
+    /// The pinned machine type.
+    package var machine: String
+    /// How instructions are run.
+    package var accelerator: Accelerator
+    /// Virtual CPUs.
+    package var cpus: Int
+    /// The guest's memory.
+    package var memoryMiB: Int
+    /// The kernel, as an absolute path.
+    package var kernel: String
+    /// The initial file system, as an absolute path.
+    package var initramfs: String?
+    /// The kernel's command line.
+    package var kernelArguments: String
+    /// Whether there is a NIC; its frames go over `net.sock`.
+    package var hasNetwork: Bool
+
+    /// Joins the parts.
+    package init(
+        machine: String = QEMUDefaults.machine,
+        accelerator: Accelerator = .tcg,
+        cpus: Int = 1,
+        memoryMiB: Int,
+        kernel: String,
+        initramfs: String? = nil,
+        kernelArguments: String = "",
+        hasNetwork: Bool = true
+    ) {
+        self.machine = machine
+        self.accelerator = accelerator
+        self.cpus = cpus
+        self.memoryMiB = memoryMiB
+        self.kernel = kernel
+        self.initramfs = initramfs
+        self.kernelArguments = kernelArguments
+        self.hasNetwork = hasNetwork
+    }
+}
