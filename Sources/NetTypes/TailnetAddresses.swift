@@ -44,7 +44,8 @@ package enum TailnetAddresses {
     package static func unmapVia(_ address: IPv6Address) -> (site: UInt32, address: IPv4Address)? {
         guard address.high == viaHigh else { return nil }
         return (
-            UInt32(truncatingIfNeeded: address.low >> 32), IPv4Address(rawValue: UInt32(truncatingIfNeeded: address.low))
+            UInt32(truncatingIfNeeded: address.low >> 32),
+            IPv4Address(rawValue: UInt32(truncatingIfNeeded: address.low))
         )
     }
 }

@@ -8,7 +8,9 @@ struct DHCPv4MessageTests {
     private func discover() throws -> [UInt8] {
         try octets("01010600 a1b2c3d4 0003 8000 00000000 00000000 00000000 00000000 525400574e4e")
             + [UInt8](repeating: 0, count: 10 + 192)
-            + octets("63825363 350101 3d0701525400574e4e 390202 40 370701 03 06 0c 0f 1c 2a 3c0b 75646863702030 2e312e32 ff")
+            + octets(
+                "63825363 350101 3d0701525400574e4e 390202 40 370701 03 06 0c 0f 1c 2a 3c0b 75646863702030 2e312e32 ff"
+            )
     }
 
     @Test func `a DISCOVER is read`() throws {

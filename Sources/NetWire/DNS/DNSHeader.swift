@@ -69,15 +69,30 @@ package struct DNSFlags: RawRepresentable, Hashable, Sendable {
     }
 
     /// QR: this is a response.
-    package var isResponse: Bool { get { bit(15) } set { setBit(15, newValue) } }
+    package var isResponse: Bool {
+        get { bit(15) }
+        set { setBit(15, newValue) }
+    }
     /// AA: the answer comes from who owns the zone.
-    package var isAuthoritative: Bool { get { bit(10) } set { setBit(10, newValue) } }
+    package var isAuthoritative: Bool {
+        get { bit(10) }
+        set { setBit(10, newValue) }
+    }
     /// TC: there was more than would fit.
-    package var isTruncated: Bool { get { bit(9) } set { setBit(9, newValue) } }
+    package var isTruncated: Bool {
+        get { bit(9) }
+        set { setBit(9, newValue) }
+    }
     /// RD: the client wants the whole way walked.
-    package var recursionDesired: Bool { get { bit(8) } set { setBit(8, newValue) } }
+    package var recursionDesired: Bool {
+        get { bit(8) }
+        set { setBit(8, newValue) }
+    }
     /// RA: the server would walk it.
-    package var recursionAvailable: Bool { get { bit(7) } set { setBit(7, newValue) } }
+    package var recursionAvailable: Bool {
+        get { bit(7) }
+        set { setBit(7, newValue) }
+    }
     /// How the query went.
     package var responseCode: DNSResponseCode {
         get { DNSResponseCode(rawValue: UInt8(truncatingIfNeeded: rawValue)) }
