@@ -115,11 +115,15 @@ static void enter_own_root(const struct options *options) {
     for (size_t i = 0; i < options->exposed_count; i++) show(options->exposed[i], options->exposed[i], true);
     for (size_t i = 0; i < COUNT(device_paths); i++) show(device_paths[i], device_paths[i], false);
     if (options->device) show(options->device, options->device, false);
-    show("run", "/run/vm", false);
+    // At its own name, so that whoever lists processes sees whose QEMU this is.
+    char own[4096], name[4096 + 4];
+    if (!getcwd(own, sizeof own)) give_up("working directory");
+    snprintf(name, sizeof name, "%s/run", own);
+    show("run", name, false);
     if (chdir("jail") < 0 || syscall(SYS_pivot_root, ".", ".") < 0) give_up("pivot_root");
     if (umount2(".", MNT_DETACH) < 0) give_up("unmount");
     if (mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) < 0) give_up("read-only root");
-    if (chdir("/run/vm") < 0) give_up("/run/vm");
+    if (chdir(name) < 0) give_up("%s", name);
     umask(mask);
 }
 

@@ -50,7 +50,8 @@ static void note_event(struct run *run, const char *line) {
 }
 
 // Lines of the monitor; longer ones than the buffer are of no interest. Returns false at its end.
-static bool listen_to_monitor(struct run *run, int monitor, bool *greeted) {
+// QEMU greets before it has read the kernel and the rest; it answers when it is complete.
+static bool listen_to_monitor(struct run *run, int monitor, bool *answered) {
     static char buffer[8192];
     static size_t count;
     ssize_t got = read(monitor, buffer + count, sizeof buffer - 1 - count);
@@ -60,10 +61,8 @@ static bool listen_to_monitor(struct run *run, int monitor, bool *greeted) {
     char *line = buffer, *end;
     while ((end = strchr(line, '\n'))) {
         *end = 0;
-        if (!*greeted && strstr(line, "\"QMP\"")) {
-            *greeted = true;
-            if (write(monitor, capabilities, sizeof capabilities - 1) < 0) return false;
-        }
+        if (strstr(line, "\"QMP\"") && write(monitor, capabilities, sizeof capabilities - 1) < 0) return false;
+        if (strstr(line, "\"return\"")) *answered = true;
         note_event(run, line);
         line = end + 1;
     }
@@ -125,7 +124,7 @@ int supervise(const struct options *options, int listener, int ready) {
     fcntl(watched_monitor, F_SETFL, O_NONBLOCK);
     fcntl(watched_words, F_SETFL, O_NONBLOCK);
     for (int i = 0; i < MAX_CLIENTS; i++) clients[i] = -1;
-    bool greeted = false, over = false;
+    bool answered = false, over = false;
     int64_t next_look = 0;
 
     while (!over) {
@@ -141,9 +140,9 @@ int supervise(const struct options *options, int listener, int ready) {
         for (int i = 0; i < MAX_CLIENTS; i++) sources[CLIENTS + i] = (struct pollfd){clients[i], POLLIN, 0};
         if (poll(sources, CLIENTS + MAX_CLIENTS, pause > 0 ? (int)pause : -1) < 0 && errno != EINTR) break;
 
-        if (sources[MONITOR].revents && !listen_to_monitor(&run, watched_monitor, &greeted)) watched_monitor = -1;
+        if (sources[MONITOR].revents && !listen_to_monitor(&run, watched_monitor, &answered)) watched_monitor = -1;
         if (sources[WORDS].revents && !hear(&run, watched_words)) watched_words = -1;
-        if (greeted) finish_ready(&ready, text, format_status(&run, text, sizeof text));
+        if (answered) finish_ready(&ready, text, format_status(&run, text, sizeof text));
         if (sources[CONSOLE].revents) {
             discard_octets(console.watch);
             console_bound(&console);
@@ -195,7 +194,7 @@ int supervise(const struct options *options, int listener, int ready) {
     }
     for (struct pollfd left = {watched_monitor, POLLIN, 0};
          watched_monitor >= 0 && poll(&left, 1, 0) > 0 && left.revents & POLLIN;)
-        if (!listen_to_monitor(&run, watched_monitor, &greeted)) break;
+        if (!listen_to_monitor(&run, watched_monitor, &answered)) break;
     console_bound(&console);
     size_t count = format_exit(&run, text, sizeof text);
     write_exit_report(text, count);

@@ -3,14 +3,14 @@ import Glibc
 
 /// Finds processes by the directory they work in.
 enum ProcessTable {
-    /// Ids of the processes whose working directory is `directory` and whose command begins with `name`.
+    /// Ids of the processes whose working directory is `directory` or lies in it, and whose command begins with `name`.
     static func processes(in directory: String, named name: String) -> [pid_t] {
         let all = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
         let resolved = URL(fileURLWithPath: directory).resolvingSymlinksInPath().path
         return all.compactMap { pid_t($0) }.filter { id in
             let cwd = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(id)/cwd")
             let command = (try? String(contentsOfFile: "/proc/\(id)/comm", encoding: .utf8)) ?? ""
-            return cwd == resolved && command.hasPrefix(name)
+            return (cwd == resolved || cwd?.hasPrefix(resolved + "/") == true) && command.hasPrefix(name)
         }
     }
 

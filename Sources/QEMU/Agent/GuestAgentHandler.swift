@@ -144,9 +144,10 @@ final class GuestAgentHandler: ChannelDuplexHandler {
             current = call
             timeout = context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(call.timeout)) {
                 self.current = nil
-                call.answer?.fail(QEMUError.timedOut(command: call.command))
-                // The answer may still come and would be taken for the next one's: the place is lost.
+                // The answer may still come and would be taken for the next one's: the place is lost. The connection
+                // goes first, so that whoever hears of the failure and tries again gets a new one.
                 context.close(promise: nil)
+                call.answer?.fail(QEMUError.timedOut(command: call.command))
             }
             context.read()
         }

@@ -9,7 +9,7 @@ package enum QEMUArguments {
     /// The arguments for `launch`, without the program.
     package static func build(_ launch: QEMULaunch) -> [String] {
         var arguments = [
-            "-no-user-config", "-nodefaults", "-display", "none", "-no-reboot",
+            "-name", "guest=\(escaped(launch.name))", "-no-user-config", "-nodefaults", "-display", "none", "-no-reboot",
             "-machine", machine(launch), "-cpu", cpu(launch.accelerator), "-smp", String(launch.cpus),
             "-m", "\(launch.memoryMiB)M",
         ]

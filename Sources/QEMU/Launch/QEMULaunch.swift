@@ -2,6 +2,8 @@ package import WarrenModel
 
 /// Everything that decides how one QEMU is started.
 package struct QEMULaunch: Hashable, Sendable {
+    /// What the process is called in listings: the VM's id.
+    package var name: String
     /// The pinned machine type.
     package var machine: String
     /// How instructions are run.
@@ -21,6 +23,7 @@ package struct QEMULaunch: Hashable, Sendable {
 
     /// Joins the parts.
     package init(
+        name: String,
         machine: String = QEMUDefaults.machine,
         accelerator: Accelerator = .tcg,
         cpus: Int = 1,
@@ -30,6 +33,7 @@ package struct QEMULaunch: Hashable, Sendable {
         kernelArguments: String = "",
         hasNetwork: Bool = true
     ) {
+        self.name = name
         self.machine = machine
         self.accelerator = accelerator
         self.cpus = cpus

@@ -94,7 +94,11 @@ package final class QEMUProcess: Sendable {
 
     /// Waits until QEMU is gone, and says how it went.
     package func exit() async -> VMExit {
-        if let exit = await shim.exit() { return exit }
+        if let exit = await shim.exit() {
+            // The shim speaks just before it ends; its lock must be free before anything else happens to the VM.
+            for _ in 0..<500 where directory.isAlive { try? await Task.sleep(for: .milliseconds(2)) }
+            return exit
+        }
         // Without a word: the connection broke, or the shim was killed. The lock tells which.
         while directory.isAlive {
             if let again = try? await ShimClient.connect(to: directory, group: shim.eventLoop) {

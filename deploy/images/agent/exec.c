@@ -56,10 +56,7 @@ static bool finished(struct job *job) {
 static struct job *free_job(void) {
     struct job *oldest = NULL;
     for (int i = 0; i < MAX_JOBS; i++) {
-        if (!jobs[i].pid) {
-            release(&jobs[i]);
-            return &jobs[i];
-        }
+        if (!jobs[i].pid) return &jobs[i];
         // A result nobody asked for in a minute belongs to a host that went away.
         if (finished(&jobs[i]) && monotonic_ms() - jobs[i].ended_at > 60000 &&
             (!oldest || jobs[i].ended_at < oldest->ended_at))
@@ -139,7 +136,7 @@ struct reply guest_exec(json_object *arguments) {
 
     pid_t pid = reply.error[0] ? -1 : fork();
     if (pid == 0) {
-        int null = open("/dev/null", O_RDWR);
+        int null = open("/dev/null", O_RDWR | O_CLOEXEC);
         dup2(input ? pipes[0][0] : null, 0);
         dup2(capture ? pipes[1][1] : null, 1);
         dup2(capture ? pipes[2][1] : null, 2);

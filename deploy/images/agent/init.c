@@ -40,8 +40,8 @@ struct child {
 
 static char *const agent_arguments[] = {"/sbin/warren-agent", NULL};
 static char *const shell_arguments[] = {"-sh", NULL};
-static char *const http_arguments[] = {"/bin/busybox", "httpd", "-f", "-p", "80", "-h", "/srv", NULL};
-static char *const dhcp_arguments[] = {"/bin/busybox", "udhcpc", "-f", "-i", LINK, "-s", "/etc/udhcpc.script", "-t", "4",
+static char *const http_arguments[] = {"/usr/sbin/httpd", "-f", "-p", "80", "-h", "/srv", NULL};
+static char *const dhcp_arguments[] = {"/sbin/udhcpc", "-f", "-i", LINK, "-s", "/etc/udhcpc.script", "-t", "4",
                                        "-T", "1", "-A", "1", "-O", "search", "-O", "mtu", "-O", "hostname", NULL};
 
 enum { AGENT, SHELL, HTTP, DHCP, CHILD_COUNT };
