@@ -98,10 +98,7 @@ struct MACTemplate: @unchecked Sendable {
     init(blake2sMACOf byteCount: Int) {
         var size = byteCount
         let context = unsafe withUnsafeMutablePointer(to: &size) { size in
-            var parameters = unsafe [
-                OSSL_PARAM_construct_size_t("size", size), OSSL_PARAM_construct_end(),
-            ]
-            return unsafe Self.makeContext("BLAKE2SMAC", parameters: &parameters)
+            unsafe Self.makeContext("BLAKE2SMAC", OSSL_PARAM_construct_size_t(Self.address("size"), size))
         }
         unsafe self.context = context
     }
@@ -110,16 +107,19 @@ struct MACTemplate: @unchecked Sendable {
     init(hmacOver digest: String) {
         var name = Array(digest.utf8CString)
         let context = unsafe name.withUnsafeMutableBufferPointer { name in
-            var parameters = unsafe [
-                OSSL_PARAM_construct_utf8_string("digest", name.baseAddress, 0), OSSL_PARAM_construct_end(),
-            ]
-            return unsafe Self.makeContext("HMAC", parameters: &parameters)
+            unsafe Self.makeContext("HMAC", OSSL_PARAM_construct_utf8_string(Self.address("digest"), name.baseAddress, 0))
         }
         unsafe self.context = context
     }
 
-    private static func makeContext(_ name: String, parameters: inout [OSSL_PARAM]) -> OpaquePointer {
+    // A parameter keeps the address of its name, which a bridged String would not outlive.
+    private static func address(_ name: StaticString) -> UnsafePointer<CChar> {
+        unsafe UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self)
+    }
+
+    private static func makeContext(_ name: String, _ parameter: OSSL_PARAM) -> OpaquePointer {
         let key = [UInt8](repeating: 0, count: 32)
+        let parameters = unsafe [parameter, OSSL_PARAM_construct_end()]
         guard let algorithm = unsafe EVP_MAC_fetch(nil, name, nil), let context = unsafe EVP_MAC_CTX_new(algorithm),
             unsafe EVP_MAC_init(context, key, key.count, parameters) == 1
         else { preconditionFailure("libcrypto has no \(name)") }

@@ -6,6 +6,8 @@ package protocol PublicKey: Hashable, Sendable, Codable, CustomStringConvertible
     static var textPrefix: String { get }
     /// The key itself.
     var octets: Octets32 { get }
+    /// The form for logs.
+    var short: String { get }
     /// The key with these octets.
     init(octets: Octets32)
 }
@@ -120,8 +122,6 @@ package struct DiscoPublicKey: PublicKey {
 
     /// The form for logs: `d:` and the first sixteen hex digits.
     package var short: String { "d:" + octets.hex.prefix(16) }
-    /// The form for logs.
-    package var description: String { short }
 }
 
 /// The key of one control connection (`chalpub:`), to which a server asks a node to prove itself.

@@ -15,15 +15,17 @@ import WarrenCrypto
         case "challenge": try check(ChallengePrivateKey.self, value)
         case "nl": try checkNetworkLock(value)
         case "nacl_precompute":
-            let own = try #require(DiscoPrivateKey(bytes: try #require(value.private?.hex)))
-            let peer = try #require(DiscoPublicKey(bytes: try #require(value.peer_public?.hex)))
+            let own = try #require(value.private?.hex.flatMap { DiscoPrivateKey(bytes: $0) })
+            let peer = try #require(value.peer_public?.hex.flatMap { DiscoPublicKey(bytes: $0) })
             #expect(try NaClBox(precomputing: own, peer).precomputedKey.bytes.hex == value.shared?.string)
         case "zero_json":
-            let expected = try JSONValue(parsing: Data(try #require(value.json?.string).utf8))
+            let text = try #require(value.json?.string)
+            let expected = try JSONValue(parsing: Data(text.utf8))
             let keys = try JSONDecoder().decode(ZeroKeys.self, from: try expected.data)
             #expect(keys.node.isZero && keys.disco.isZero && keys.machine.isZero && keys.networkLock.isZero)
             let zeros = ZeroKeys(node: .zero, disco: .zero, machine: .zero, networkLock: .zero)
-            #expect(try JSONValue(parsing: try JSONEncoder().encode(zeros)) == expected)
+            let encoded = try JSONEncoder().encode(zeros)
+            #expect(try JSONValue(parsing: encoded) == expected)
         case let kind: Issue.record("no check for key kind \(kind)")
         }
     }
@@ -45,7 +47,8 @@ import WarrenCrypto
             #expect(key.publicKey == publicKey)
             if let text = value.private_text?.string {
                 #expect(key.text == text)
-                #expect(try #require(Key(text: text)).isEqual(to: key))
+                let parsed = try #require(Key(text: text))
+                #expect(parsed.isEqual(to: key))
             }
         }
         let encoded = try JSONEncoder().encode([publicKey])
@@ -62,7 +65,8 @@ import WarrenCrypto
         #expect(key.text == privateText)
         #expect(key.publicKey.bytes.hex == value.public?.string)
         #expect(key.publicKey.text == value.public_text?.string)
-        #expect(NetworkLockPublicKey(text: try #require(value.public_text?.string)) == key.publicKey)
+        let publicText = try #require(value.public_text?.string)
+        #expect(NetworkLockPublicKey(text: publicText) == key.publicKey)
         if let text = value.public_text_cli?.string { #expect(NetworkLockPublicKey(text: text) == key.publicKey) }
         if let seed = value.seed?.hex { #expect(NetworkLockPrivateKey(seed: seed)?.text == privateText) }
     }

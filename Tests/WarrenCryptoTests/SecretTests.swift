@@ -10,12 +10,15 @@ import WarrenCrypto
         let secret = Array("tskey-auth-secret".utf8)
         let sealed = try box.seal(secret.span, associatedData: place.span)
         #expect(sealed.count == secret.count + SecretBox.overheadByteCount)
-        #expect(try box.open(sealed.span, associatedData: place.span).bytes == secret)
+        let opened = try box.open(sealed.span, associatedData: place.span)
+        #expect(opened.bytes == secret)
         #expect(throws: CryptoError.authenticationFailed) {
-            try box.open(sealed.span, associatedData: Array("vm/2/auth-key".utf8).span)
+            let otherPlace = Array("vm/2/auth-key".utf8)
+            return try box.open(sealed.span, associatedData: otherPlace.span)
         }
         for count in 0..<sealed.count {
-            #expect(throws: CryptoError.self) { try box.open(sealed[..<count].span, associatedData: place.span) }
+            let prefix = Array(sealed[..<count])
+            #expect(throws: CryptoError.self) { try box.open(prefix.span, associatedData: place.span) }
         }
         let other = try #require(SecretBox(key: SecretBytes(randomCount: 32)))
         #expect(throws: CryptoError.authenticationFailed) { try other.open(sealed.span, associatedData: place.span) }
@@ -25,7 +28,8 @@ import WarrenCrypto
     @Test func `an empty secret can be sealed`() throws {
         let box = try #require(SecretBox(key: SecretBytes(randomCount: 32)))
         let sealed = try box.seal(Span(), associatedData: Span())
-        #expect(try box.open(sealed.span, associatedData: Span()).count == 0)
+        let opened = try box.open(sealed.span, associatedData: Span())
+        #expect(opened.count == 0)
     }
 
     @Test func `secrets do not print`() throws {
@@ -44,7 +48,8 @@ import WarrenCrypto
     @Test func `a token hash recognizes its token alone`() throws {
         let hash = TokenHash(of: "wrn_secret")
         #expect(hash.matches("wrn_secret") && !hash.matches("wrn_secreT") && !hash.matches(""))
-        #expect(try #require(TokenHash(bytes: hash.bytes)).matches("wrn_secret"))
+        let stored = try #require(TokenHash(bytes: hash.bytes))
+        #expect(stored.matches("wrn_secret"))
         #expect(TokenHash(bytes: [1, 2, 3]) == nil)
     }
 
@@ -52,24 +57,33 @@ import WarrenCrypto
     @Test func `SHA-256 and its HMAC give the published values`() {
         let abc = Array("abc".utf8)
         let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        #expect(SHA256.hash(abc.span).hex == digest)
+        let whole = SHA256.hash(abc.span)
+        #expect(whole.hex == digest)
         var pieces = SHA256()
-        pieces.update(abc[..<1].span)
-        pieces.update(abc[1...].span)
-        #expect(pieces.finalize().hex == digest)
+        for octet in abc {
+            let piece = [octet]
+            pieces.update(piece.span)
+        }
+        let joined = pieces.finalize()
+        #expect(joined.hex == digest)
         let (key, message) = (Array("Jefe".utf8), Array("what do ya want for nothing?".utf8))
         let code = HMACSHA256.authenticationCode(for: message.span, key: key.span)
         #expect(code.hex == "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")
-        #expect(HMACSHA256.isValid(code.span, for: message.span, key: key.span))
-        #expect(!HMACSHA256.isValid(code[1...].span, for: message.span, key: key.span))
-        #expect(HMACSHA256.authenticationCode(for: Span(), key: Span()).count == 32)
+        let isValid = HMACSHA256.isValid(code.span, for: message.span, key: key.span)
+        let tail = Array(code[1...])
+        let isTruncatedValid = HMACSHA256.isValid(tail.span, for: message.span, key: key.span)
+        #expect(isValid && !isTruncatedValid)
+        let empty = HMACSHA256.authenticationCode(for: Span(), key: Span())
+        #expect(empty.count == 32)
     }
 
     @Test func `comparison sees every octet and the length`() {
-        let bytes: [UInt8] = [1, 2, 3]
-        #expect(ConstantTime.equal(bytes.span, [1, 2, 3].span))
-        #expect(!ConstantTime.equal(bytes.span, [1, 2, 4].span))
-        #expect(!ConstantTime.equal(bytes.span, [1, 2].span))
-        #expect(ConstantTime.equal(Span<UInt8>(), Span<UInt8>()))
+        func areEqual(_ first: [UInt8], _ second: [UInt8]) -> Bool {
+            ConstantTime.equal(first.span, second.span)
+        }
+        #expect(areEqual([1, 2, 3], [1, 2, 3]))
+        #expect(!areEqual([1, 2, 3], [1, 2, 4]))
+        #expect(!areEqual([1, 2, 3], [1, 2]))
+        #expect(areEqual([], []))
     }
 }
