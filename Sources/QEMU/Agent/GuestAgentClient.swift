@@ -14,6 +14,7 @@ package actor GuestAgentClient {
     }
     private var connectionCount = 0
     private var isClosed = false
+    private var abandon: (@Sendable () -> Void)?
 
     /// A client for the guest of `directory`; nothing is connected yet.
     package init(directory: VMDirectory, group: any EventLoopGroup) {
@@ -101,28 +102,33 @@ package actor GuestAgentClient {
         abandon?()
         connection = nil
     }
-    private var abandon: (@Sendable () -> Void)?
 
     /// The one connection: QEMU serves one client at a time, so that all callers share it.
     private func channel(timeout: Duration) async throws -> any Channel {
-        guard !isClosed else { throw QEMUError.closed(socket: VMDirectory.Entry.agent.rawValue) }
-        let connection = self.connection ?? makeConnection()
-        let mine = eventLoop.makePromise(of: (any Channel).self)
-        let timer = eventLoop.scheduleTask(in: TimeAmount(timeout)) {
-            mine.fail(QEMUError.timedOut(command: "guest-sync-delimited"))
-        }
-        connection.channel.cascade(to: mine)
-        defer { timer.cancel() }
-        do {
-            let channel = try await mine.futureResult.get()
-            if channel.isActive { return channel }
-            throw QEMUError.closed(socket: VMDirectory.Entry.agent.rawValue)
-        } catch {
-            if error as? QEMUError != .timedOut(command: "guest-sync-delimited"), self.connection?.number == connection.number {
-                self.connection = nil
+        while true {
+            guard !isClosed else { throw QEMUError.closed(socket: VMDirectory.Entry.agent.rawValue) }
+            let connection = self.connection ?? makeConnection()
+            let mine = eventLoop.makePromise(of: (any Channel).self)
+            let timer = eventLoop.scheduleTask(in: TimeAmount(timeout)) {
+                mine.fail(QEMUError.timedOut(command: "guest-sync-delimited"))
             }
-            throw error
+            connection.channel.cascade(to: mine)
+            defer { timer.cancel() }
+            do {
+                let channel = try await mine.futureResult.get()
+                if channel.isActive { return channel }
+                // One that broke since: the next round makes a new one.
+                forget(connection)
+            } catch {
+                // An agent that has not answered yet may still do so: that connection stays.
+                if error as? QEMUError != .timedOut(command: "guest-sync-delimited") { forget(connection) }
+                throw error
+            }
         }
+    }
+
+    private func forget(_ connection: Connection) {
+        if self.connection?.number == connection.number { self.connection = nil }
     }
 
     private func makeConnection() -> Connection {
