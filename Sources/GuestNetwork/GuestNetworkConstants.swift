@@ -16,10 +16,13 @@ package enum GuestNetworkConstants {
 
 /// Values that we chose.
 package enum GuestNetworkDefaults {
-    /// Our end of every guest's link: locally administered, and "WR" in the middle. It may be the same on every link,
-    /// since each is a cable between one guest and its node.
+    /// Our end of every guest's link: locally administered, and "WR" in the middle.
+    ///
+    /// It may be the same on every link, since each is a cable between one guest and its node.
     package static let ownHardwareAddress = MACAddress(rawValue: 0x0257_5200_0001)
-    /// The NIC of every guest: QEMU's prefix and "WRN". Fixed, so that a guest that is cloned needs no change.
+    /// The NIC of every guest: QEMU's prefix and "WRN".
+    ///
+    /// Fixed, so that a guest that is cloned needs no change.
     package static let guestHardwareAddress = MACAddress(rawValue: 0x5254_0057_524E)
     /// A day: a daemon that is away for an evening must not cost a guest its address, and a new address is announced by
     /// the link going down and up, not by the lease.

@@ -34,7 +34,8 @@ package struct IPv6Address: Hashable, Sendable {
             guard let colon = text.lastIndex(of: ":"), let ipv4 = IPv4Address(text[text.index(after: colon)...]) else {
                 return nil
             }
-            text = text[...colon] + String(ipv4.rawValue >> 16, radix: 16) + ":"
+            text =
+                text[...colon] + String(ipv4.rawValue >> 16, radix: 16) + ":"
                 + String(ipv4.rawValue & 0xFFFF, radix: 16)
         }
         let groups: [UInt16]

@@ -83,6 +83,8 @@ struct GuestLinkTests {
         )
         let broadcast = GuestSide.datagram(to: .broadcast, port: 9, [1])
         #expect(link.receive(GuestSide.frame(broadcast, to: .broadcast)).verdict == .drop(.multicast))
+        let directed = GuestSide.datagram(to: IPv4Address(100, 127, 255, 255), port: 137, [1])
+        #expect(link.receive(GuestSide.frame(directed, to: .broadcast)).verdict == .drop(.multicast))
         let metadata = GuestSide.datagram(to: IPv4Address(169, 254, 169, 254), port: 80, [1])
         #expect(link.receive(GuestSide.frame(metadata)).verdict == .drop(.linkLocal))
         let routerSolicitation = IPv6Header(

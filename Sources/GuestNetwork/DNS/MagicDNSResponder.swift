@@ -43,9 +43,7 @@ package struct MagicDNSResponder: Sendable {
         case elsewhere
     }
 
-    /// Decides about the octets of a query.
-    ///
-    /// - Parameter unixTime: The serial number of the zone, asked for only when one is told.
+    /// Decides about the octets of a query; `unixTime` is the serial number of a zone, asked for only when one is told.
     package func answer(_ query: Span<UInt8>, unixTime: () -> UInt32) -> Verdict {
         guard let header = try? DNSHeader(parsing: query) else {
             return .reply(Self.response(identifier: 0, DNSFlags(rawValue: 0), .formatError, question: nil).bytes)

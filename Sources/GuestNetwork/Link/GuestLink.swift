@@ -19,9 +19,7 @@ package final class GuestLink {
     private var dhcp: DHCPServer?
     private var resolver = MagicDNSResponder()
 
-    /// A link that serves nothing yet.
-    ///
-    /// - Parameter unixTime: Seconds since 1970, asked for when the resolver tells a zone's serial number.
+    /// A link that serves nothing yet; `unixTime` is asked for when the resolver tells a zone's serial number.
     package init(
         hardwareAddress: MACAddress = GuestNetworkDefaults.ownHardwareAddress,
         guestHardwareAddress: MACAddress = GuestNetworkDefaults.guestHardwareAddress,
@@ -131,7 +129,7 @@ package final class GuestLink {
         switch header.etherType {
         case .ipv4, .ipv6:
             frame.moveReaderIndex(forwardBy: EthernetHeader.byteCount)
-            return decidePacket(&frame, header.etherType)
+            return decidePacket(&frame, header)
         case .arp:
             frame.moveReaderIndex(forwardBy: EthernetHeader.byteCount)
             return decideARP(&frame)
@@ -157,19 +155,23 @@ package final class GuestLink {
         }
     }
 
-    private func decidePacket(_ frame: inout ByteBuffer, _ etherType: EtherType) -> GuestLinkVerdict {
+    private func decidePacket(_ frame: inout ByteBuffer, _ header: EthernetHeader) -> GuestLinkVerdict {
         let parsed: ParsedPacket
         do throws(WireError) {
             parsed = try ParsedPacket(parsing: frame.readableBytesUInt8Span)
         } catch {
             return .drop(.malformedPacket)
         }
-        guard parsed.source.isIPv4 == (etherType == .ipv4) else { return .drop(.malformedPacket) }
+        guard parsed.source.isIPv4 == (header.etherType == .ipv4) else { return .drop(.malformedPacket) }
         // Ethernet pads short packets.
         frame.moveWriterIndex(to: frame.readerIndex + parsed.byteCount)
         guard let addressing else { return .drop(.linkDown) }
         if isDHCP(parsed) { return answerDHCP(&frame, parsed) }
-        if parsed.destination.isMulticast || parsed.destination == .v4(.broadcast) { return .drop(.multicast) }
+        // A frame for everyone carries a packet for everyone, also when its address does not show it, as that of
+        // a directed broadcast.
+        if header.destination.isMulticast || parsed.destination.isMulticast || parsed.destination == .v4(.broadcast) {
+            return .drop(.multicast)
+        }
         if parsed.source.isLinkLocal || parsed.destination.isLinkLocal { return .drop(.linkLocal) }
         guard addressing.permitsSource(parsed.source) else { return .drop(.spoofedSource) }
         if parsed.destination == .v4(TailnetAddresses.serviceIPv4) { return answerService(&frame, parsed) }

@@ -23,19 +23,20 @@ package struct NICFrameBatch: Sendable {
     /// Adds an Ethernet frame; false when the batch is full.
     @discardableResult
     package mutating func append(frame: Span<UInt8>) -> Bool {
-        guard let start = reserve(frame.count) else { return false }
-        var span = buffer.mutableReadableBytesSpan
-        span.store(frame, at: start)
+        guard begin(frame.count) else { return false }
+        buffer.writeBytes(frame.bytes)
         return true
     }
 
     /// Adds an IP packet behind an Ethernet header; false when the batch is full.
     @discardableResult
     package mutating func append(packet: Span<UInt8>, behind header: EthernetHeader) -> Bool {
-        guard let start = reserve(EthernetHeader.byteCount + packet.count) else { return false }
+        guard begin(EthernetHeader.byteCount + packet.count) else { return false }
+        let start = buffer.readableBytes
+        buffer.writeRepeatingByte(0, count: EthernetHeader.byteCount)
         var span = buffer.mutableReadableBytesSpan
         header.store(into: &span, at: start)
-        span.store(packet, at: start + EthernetHeader.byteCount)
+        buffer.writeBytes(packet.bytes)
         return true
     }
 
@@ -45,17 +46,19 @@ package struct NICFrameBatch: Sendable {
         return buffer
     }
 
-    private mutating func reserve(_ byteCount: Int) -> Int? {
+    /// Writes the length of a frame, if there is room for it.
+    private mutating func begin(_ byteCount: Int) -> Bool {
         if isSpent {
             buffer.clear()
             isSpent = false
         }
-        let needed = GuestNetworkConstants.lengthByteCount + byteCount
-        guard byteCount > 0, buffer.readableBytes + needed <= maximumByteCount else { return nil }
         let start = buffer.readableBytes
-        buffer.writeRepeatingByte(0, count: needed)
+        guard byteCount > 0, start + GuestNetworkConstants.lengthByteCount + byteCount <= maximumByteCount else {
+            return false
+        }
+        buffer.writeRepeatingByte(0, count: GuestNetworkConstants.lengthByteCount)
         var span = buffer.mutableReadableBytesSpan
         span.store(bigEndian: UInt32(byteCount), at: start)
-        return start + GuestNetworkConstants.lengthByteCount
+        return true
     }
 }

@@ -27,9 +27,9 @@ package struct ARPPacket: Equatable, Sendable {
             self.rawValue = rawValue
         }
 
-        /// "Who has the target address?"
+        /// Asks who has the target address.
         package static let request = Operation(rawValue: 1)
-        /// "The sender has it."
+        /// Says that the sender has it.
         package static let reply = Operation(rawValue: 2)
     }
 

@@ -12,9 +12,9 @@ package import NetTypes
 ///
 /// A request carries SOFTWARE "tailnode" and, last, a FINGERPRINT; a response carries XOR-MAPPED-ADDRESS.
 package enum STUNMessage: Equatable, Sendable {
-    /// "From where do you see me?"
+    /// Asks from where the server sees the client.
     case bindingRequest(STUNTransactionID)
-    /// "From there."
+    /// Tells it.
     case bindingResponse(STUNTransactionID, AddressPort)
 
     /// The fixed header: 20 octets.
