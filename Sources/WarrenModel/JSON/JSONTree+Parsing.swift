@@ -12,9 +12,7 @@ extension JSONTree {
 
     /// Reads one document.
     package init(parsing bytes: [UInt8]) throws(JSONSyntaxError) {
-        guard Self.deepestNesting(in: bytes) <= Self.depthLimit else {
-            throw JSONSyntaxError(detail: "Values are nested more than \(Self.depthLimit) deep.")
-        }
+        try Self.checkBrackets(in: bytes)
         do {
             self = try JSONDecoder().decode(JSONTree.self, from: Data(bytes))
         } catch DecodingError.dataCorrupted(let context) {
@@ -29,12 +27,12 @@ extension JSONTree {
         try self.init(parsing: Array(text.utf8))
     }
 
-    /// The most brackets open at once; in malformed input no less than what its reader would see.
-    private static func deepestNesting(in bytes: [UInt8]) -> Int {
+    /// Refuses what Foundation's parser would take: nesting without bound, and a comma before a closing bracket.
+    private static func checkBrackets(in bytes: [UInt8]) throws(JSONSyntaxError) {
         var depth = 0
-        var deepest = 0
         var inString = false
         var isEscaped = false
+        var isAfterComma = false
         for byte in bytes {
             if inString {
                 if isEscaped {
@@ -47,14 +45,19 @@ extension JSONTree {
                 continue
             }
             switch byte {
+            case 0x09, 0x0A, 0x0D, 0x20: continue
             case UInt8(ascii: "\""): inString = true
             case UInt8(ascii: "["), UInt8(ascii: "{"):
                 depth += 1
-                deepest = max(deepest, depth)
-            case UInt8(ascii: "]"), UInt8(ascii: "}"): depth -= 1
+                guard depth <= depthLimit else {
+                    throw JSONSyntaxError(detail: "Values are nested more than \(depthLimit) deep.")
+                }
+            case UInt8(ascii: "]"), UInt8(ascii: "}"):
+                guard !isAfterComma else { throw JSONSyntaxError(detail: "A comma stands before a closing bracket.") }
+                depth -= 1
             default: break
             }
+            isAfterComma = byte == UInt8(ascii: ",")
         }
-        return deepest
     }
 }
