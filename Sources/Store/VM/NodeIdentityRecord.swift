@@ -1,0 +1,58 @@
+package import WarrenCrypto
+package import WarrenModel
+
+/// Who a VM's node is: the keys by which its control server and its peers know it.
+package struct NodeIdentityRecord: Sendable {
+    /// The control server that knows the keys.
+    package var control: ControlTarget
+    /// Identifies the machine to control.
+    package var machineKey: MachinePrivateKey
+    /// Identifies the node to control and peers.
+    package var nodeKey: NodePrivateKey
+    /// The key before `nodeKey`, while control may still know the node by it.
+    package var oldNodeKey: NodePublicKey?
+    /// Whether control has accepted `nodeKey`; if so, deleting the VM logs the node out.
+    package var isRegistered: Bool
+    /// What else the node wants to find again, without secrets.
+    package var details: JSONTree
+
+    /// Joins the parts.
+    package init(
+        control: ControlTarget,
+        machineKey: MachinePrivateKey,
+        nodeKey: NodePrivateKey,
+        oldNodeKey: NodePublicKey? = nil,
+        isRegistered: Bool = false,
+        details: JSONTree = .object([:])
+    ) {
+        self.control = control
+        self.machineKey = machineKey
+        self.nodeKey = nodeKey
+        self.oldNodeKey = oldNodeKey
+        self.isRegistered = isRegistered
+        self.details = details
+    }
+}
+
+/// The keys of an identity as the document that is sealed.
+struct NodeKeysDocument: Codable {
+    var machineKey: String
+    var nodeKey: String
+    var oldNodeKey: String?
+
+    init(_ identity: NodeIdentityRecord) {
+        machineKey = identity.machineKey.text
+        nodeKey = identity.nodeKey.text
+        oldNodeKey = identity.oldNodeKey?.text
+    }
+
+    func identity(control: ControlTarget, isRegistered: Bool, details: JSONTree) throws -> NodeIdentityRecord {
+        guard let machineKey = MachinePrivateKey(text: machineKey), let nodeKey = NodePrivateKey(text: nodeKey) else {
+            throw StoreError.failed(code: -1, message: "stored keys cannot be read")
+        }
+        return NodeIdentityRecord(
+            control: control, machineKey: machineKey, nodeKey: nodeKey,
+            oldNodeKey: oldNodeKey.flatMap { NodePublicKey(text: $0) }, isRegistered: isRegistered, details: details
+        )
+    }
+}
