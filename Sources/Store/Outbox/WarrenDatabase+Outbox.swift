@@ -10,7 +10,7 @@ extension WarrenDatabase {
         busy: Set<DeliveryQueue> = []
     ) async throws(StoreError) -> [OutboxRecord] {
         let vault = vault
-        return try await read { database in
+        let (records, orphans) = try await read { database in
             // Each queue's head alone counts: a later delivery never overtakes one that waits for its retry.
             let rows = try Row.fetchCursor(
                 database,
@@ -23,12 +23,24 @@ extension WarrenDatabase {
                 arguments: [now.millisecondsSinceEpoch]
             )
             var records: [OutboxRecord] = []
+            var orphans: [Int64] = []
             while records.count < limit, let row = try rows.next() {
                 let queue = try DeliveryQueue(row)
-                if !busy.contains(queue) { records.append(try OutboxRecord(row, queue: queue, vault: vault)) }
+                guard !busy.contains(queue) else { continue }
+                if let record = try OutboxRecord(row, queue: queue, vault: vault) {
+                    records.append(record)
+                } else {
+                    orphans.append(row["number"])
+                }
             }
-            return records
+            return (records, orphans)
         }
+        if !orphans.isEmpty {
+            try await write { transaction in
+                for number in orphans { try transaction.close(number, .failed, onlyPending: true, now: now) }
+            }
+        }
+        return records
     }
 
     /// When the head of a queue that is not `busy` is due next, or nil when nothing is pending.
@@ -171,12 +183,11 @@ extension DeliveryQueue {
 }
 
 extension OutboxRecord {
-    fileprivate init(_ row: Row, queue: DeliveryQueue, vault: SecretVault) throws {
+    /// Nil when the endpoint was taken from the VM meanwhile, so that nothing is left to sign with.
+    fileprivate init?(_ row: Row, queue: DeliveryQueue, vault: SecretVault) throws {
         let id = try row.parsed("id") { DeliveryID($0) }
         let secrets = try vault.open(VMSecrets.self, row["sealed_secrets"] as Data, for: .secrets(of: queue.vmID))
-        guard case .callback(let kind) = queue.endpoint, let own = secrets.callbacks[kind] else {
-            throw StoreError.failed(code: -1, message: "a delivery's endpoint has no secret")
-        }
+        guard case .callback(let kind) = queue.endpoint, let own = secrets.callbacks[kind] else { return nil }
         var payload = try ModelJSON.decode(JSONTree.self, from: row["payload"] as String)
         if let loginURL = try vault.openText(row["sealed_login_url"], for: .loginURL(of: id)),
             case .object(var members) = payload, case .object(var data) = members["data"]
