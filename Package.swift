@@ -276,7 +276,7 @@ let package = Package(
         ),
         .testTarget(
             name: "GuestNetworkTests",
-            dependencies: ["GuestNetwork", "NetWire", "NetTypes", nioCore, nioEmbedded, "TestSupport"],
+            dependencies: ["GuestNetwork", "NetWire", "NetTypes", nioCore, nioPosix, nioEmbedded, "TestSupport"],
             resources: [.copy("Vectors")],
             swiftSettings: settings
         ),

@@ -188,9 +188,10 @@ package struct MagicDNSResponder: Sendable {
         return DNSMessage(identifier: identifier, flags: flags, questions: question.map { [$0] } ?? [])
     }
 
-    // Everything but the reserved bit comes back; the code is set by who answers.
+    // Everything comes back but the reserved bit and AD, which would say that something was verified here; the code is
+    // set by who answers.
     private static func keptFlags(_ flags: DNSFlags) -> DNSFlags {
-        var kept = DNSFlags(rawValue: flags.rawValue & 0xFFB0)
+        var kept = DNSFlags(rawValue: flags.rawValue & 0xFF90)
         kept.isResponse = true
         return kept
     }
