@@ -114,7 +114,7 @@ let package = Package(
             name: "ControlPlane",
             dependencies: [
                 "Tailcfg", "WarrenCrypto", "NetTypes", "CZstd", nioCore, nioPosix, nioHTTP1, nioSSL,
-                nioHTTP2, nioHPACK, nioWebSocket, asyncHTTPClient, logging,
+                nioHTTP2, nioEmbedded, logging,
             ],
             swiftSettings: settings
         ),

@@ -1,0 +1,57 @@
+/// Numbers of the ts2021 protocol (tailscale `control/controlbase`, `control/controlhttp`).
+package enum ControlConstants {
+    /// The token of the HTTP upgrade and the WebSocket subprotocol.
+    package static let upgradeToken = "tailscale-control-protocol"
+    /// The header that carries the initiation in standard base64.
+    package static let handshakeHeader = "X-Tailscale-Handshake"
+    /// The path of the upgrade.
+    package static let upgradePath = "/ts2021"
+    /// Octets of the initiation, its five-octet header included.
+    package static let initiationByteCount = 101
+    /// Octets of the response, its three-octet header included.
+    package static let responseByteCount = 51
+    /// Octets of the header of every frame but the initiation.
+    package static let frameHeaderByteCount = 3
+    /// The largest frame, header included.
+    package static let maximumFrameByteCount = 4096
+    /// The largest ciphertext of a record.
+    package static let maximumCiphertextByteCount = maximumFrameByteCount - frameHeaderByteCount
+    /// The largest plaintext of a record.
+    package static let maximumPlaintextByteCount = maximumCiphertextByteCount - tagByteCount
+    /// Octets of the Poly1305 tag.
+    package static let tagByteCount = 16
+    /// The first octets of an early payload: `FF FF FF "TS"`.
+    package static let earlyPayloadMagic: [UInt8] = [0xFF, 0xFF, 0xFF, 0x54, 0x53]
+    /// The largest early payload.
+    package static let maximumEarlyPayloadByteCount = 10 << 20
+    /// The first capability version that understands an early payload.
+    package static let earlyPayloadVersion: UInt16 = 49
+    /// The largest body of `GET /key`.
+    package static let maximumKeyByteCount = 64 << 10
+    /// The largest body of a request and of the reply to register.
+    package static let maximumBodyByteCount = 1 << 20
+    /// How long a map poll may stay without a complete message.
+    package static let mapWatchdog: Duration = .seconds(120)
+    /// How long a HEAD ping may take.
+    package static let pingDeadline: Duration = .seconds(15)
+    /// How long dial, upgrade and handshake may take together.
+    package static let dialDeadline: Duration = .seconds(10)
+}
+
+/// Limits that we chose.
+package enum ControlDefaults {
+    /// The largest map message, packed or unfolded; a tailnet of 10,000 peers needs 9 MiB.
+    package static let maximumMapByteCount = 64 << 20
+    /// The largest header block of an HTTP reply; real ones stay below 1 KiB.
+    package static let maximumHeaderByteCount = 16 << 10
+    /// The most header fields of an HTTP reply.
+    package static let maximumHeaderCount = 64
+    /// How long an ordinary request may take; servers answer within milliseconds, slow paths within seconds.
+    package static let requestDeadline: Duration = .seconds(30)
+    /// The window of one HTTP/2 stream: large enough that a netmap is not held up by round trips.
+    package static let streamWindowByteCount = 1 << 20
+    /// The window of the HTTP/2 connection, shared by a poll and short requests.
+    package static let connectionWindowByteCount = 4 << 20
+    /// How many streams a client may have open at our server at once.
+    package static let maximumConcurrentStreams = 128
+}

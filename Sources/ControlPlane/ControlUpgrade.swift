@@ -1,0 +1,130 @@
+import FoundationEssentials
+import NIOCore
+package import NIOHTTP1
+
+/// The HTTP/1.1 upgrade that carries the initiation.
+package enum ControlUpgrade {
+    /// The client's request.
+    package static func requestHead(url: ControlURL, initiation: [UInt8], userAgent: String) -> HTTPRequestHead {
+        var headers = HTTPHeaders()
+        headers.add(name: "Host", value: url.authority)
+        headers.add(name: "User-Agent", value: userAgent)
+        headers.add(name: "Content-Length", value: "0")
+        headers.add(name: "Connection", value: "upgrade")
+        headers.add(name: "Upgrade", value: ControlConstants.upgradeToken)
+        headers.add(name: ControlConstants.handshakeHeader, value: Data(initiation).base64EncodedString())
+        let path = url.pathPrefix + ControlConstants.upgradePath
+        return HTTPRequestHead(version: .http1_1, method: .POST, uri: path, headers: headers)
+    }
+
+    /// Whether a reply lets the Noise stream begin.
+    package static func accepts(_ head: HTTPResponseHead) -> Bool {
+        head.status == .switchingProtocols && head.headers["Upgrade"] == [ControlConstants.upgradeToken]
+    }
+
+    /// The initiation out of a client's request, or why it is answered with 400.
+    package static func initiation(in head: HTTPRequestHead) -> Result<[UInt8], ControlUpgradeRefusal> {
+        guard let token = head.headers.first(name: "Upgrade") else { return .failure(.missingProtocol) }
+        guard token.lowercased() == ControlConstants.upgradeToken else { return .failure(.unknownProtocol) }
+        guard let text = head.headers.first(name: ControlConstants.handshakeHeader) else {
+            return .failure(.missingHandshake)
+        }
+        guard let data = Data(base64Encoded: text), data.count == ControlConstants.initiationByteCount else {
+            return .failure(.invalidHandshake)
+        }
+        return .success([UInt8](data))
+    }
+}
+
+/// Why an upgrade request is answered with status 400; the raw value is the body.
+package enum ControlUpgradeRefusal: String, Error, Sendable {
+    /// No `Upgrade` header.
+    case missingProtocol = "missing next protocol"
+    /// An `Upgrade` header for something else.
+    case unknownProtocol = "unknown next protocol"
+    /// No handshake header.
+    case missingHandshake = "missing Tailscale handshake header"
+    /// A handshake header that is not base64 of 101 octets.
+    case invalidHandshake = "invalid Tailscale handshake header"
+}
+
+/// Sends the upgrade request when the connection is up, and gives way to the Noise stream after a 101.
+///
+/// Octets behind the reply's header block already belong to the Noise stream: NIO's response decoder forwards them while it leaves the
+/// pipeline, and this handler passes them on untouched, so that none is lost whatever the segmentation.
+final class ControlUpgradeClientHandler: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = HTTPClientResponsePart
+    typealias InboundOut = ByteBuffer
+    typealias OutboundOut = HTTPClientRequestPart
+
+    private enum State { case idle, awaitingHead, awaitingEnd, upgraded, failed }
+
+    private var state = State.idle
+    private let head: HTTPRequestHead
+    private let upgraded: EventLoopPromise<Void>
+
+    /// A handler whose `upgraded` is fulfilled in the instant before the first Noise octet can arrive.
+    init(head: HTTPRequestHead, upgraded: EventLoopPromise<Void>) {
+        self.head = head
+        self.upgraded = upgraded
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        if context.channel.isActive { send(context: context) }
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        send(context: context)
+        context.fireChannelActive()
+    }
+
+    private func send(context: ChannelHandlerContext) {
+        guard state == .idle else { return }
+        state = .awaitingHead
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch state {
+        case .upgraded:
+            context.fireChannelRead(data)
+        case .failed:
+            break
+        case .idle, .awaitingHead, .awaitingEnd:
+            switch unwrapInboundIn(data) {
+            case .head(let head):
+                guard ControlUpgrade.accepts(head) else {
+                    return fail(.upgradeRefused(status: Int(head.status.code)), context: context)
+                }
+                state = .awaitingEnd
+            case .body:
+                fail(.malformedResponse, context: context)
+            case .end:
+                guard state == .awaitingEnd else { return fail(.malformedResponse, context: context) }
+                state = .upgraded
+                upgraded.succeed()
+            }
+        }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        if state != .upgraded { fail(.connectionClosed, context: context) }
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if state == .upgraded {
+            context.fireErrorCaught(error)
+        } else {
+            fail(ControlError(mapping: error), context: context)
+        }
+    }
+
+    private func fail(_ error: ControlError, context: ChannelHandlerContext) {
+        guard state != .failed, state != .upgraded else { return }
+        state = .failed
+        upgraded.fail(error)
+        context.close(promise: nil)
+    }
+}
