@@ -15,11 +15,14 @@ struct GuestAgentClientTests {
         let folder = try GuestPrerequisites.temporaryFolder()
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let peer = try await FakePeer(directory: folder, name: "agent.sock") { line in
-            guard let request = try? JSONTree(parsing: line), let command = request["execute"]?.string else { return [] }
+            guard let request = try? JSONTree(parsing: line), let command = request["execute"]?.string else {
+                return []
+            }
             return respond(command, request)
         }
         let client = GuestAgentClient(
-            directory: try VMDirectory(path: folder), group: MultiThreadedEventLoopGroup.singleton
+            directory: try VMDirectory(path: folder),
+            group: MultiThreadedEventLoopGroup.singleton
         )
         try await body(client)
         await client.close()
@@ -34,7 +37,9 @@ struct GuestAgentClientTests {
         try await withAgent { command, request in
             command == "guest-sync-delimited"
                 ? Array("left over}\n{\"return\": {}}\n".utf8) + Self.synced(request) : Array("{\"return\": {}}\n".utf8)
-        } _: { try await $0.ping() }
+        } _: {
+            try await $0.ping()
+        }
     }
 
     @Test func `runs a program and bounds nothing it should keep`() async throws {
@@ -49,7 +54,9 @@ struct GuestAgentClientTests {
                 else { return Array(#"{"error": {"class": "GenericError", "desc": "unexpected"}}"#.utf8) + [10] }
                 return Array(#"{"return": {"pid": 7}}"#.utf8) + [10]
             default:
-                return Array(#"{"return": {"exited": true, "exitcode": 3, "out-data": "b3V0", "err-truncated": true}}"#.utf8) + [10]
+                return Array(
+                    #"{"return": {"exited": true, "exitcode": 3, "out-data": "b3V0", "err-truncated": true}}"#.utf8
+                ) + [10]
             }
         } _: { client in
             let answer = try await client.exec(
@@ -64,12 +71,16 @@ struct GuestAgentClientTests {
             command == "guest-sync-delimited"
                 ? Self.synced(request) : Array(#"{"error": {"class": "CommandNotFound", "desc": "no"}}"#.utf8) + [10]
         } _: { client in
-            await #expect(throws: QEMUError.refused(command: "guest-ping", description: "no")) { try await client.ping() }
+            await #expect(throws: QEMUError.refused(command: "guest-ping", description: "no")) {
+                try await client.ping()
+            }
         }
     }
 
     @Test func `does not wait for ever for a guest without an agent`() async throws {
-        try await withAgent { _, _ in [] } _: { client in
+        try await withAgent { _, _ in
+            []
+        } _: { client in
             await #expect(throws: QEMUError.timedOut(command: "guest-sync-delimited")) {
                 try await client.waitUntilReady(timeout: .milliseconds(30))
             }
@@ -87,7 +98,9 @@ struct GuestAgentClientTests {
             return first ? [] : Array("{\"return\": {}}\n".utf8)
         } _: { client in
             try await client.waitUntilReady(timeout: .seconds(20))
-            await #expect(throws: QEMUError.timedOut(command: "guest-ping")) { try await client.ping(timeout: .milliseconds(30)) }
+            await #expect(throws: QEMUError.timedOut(command: "guest-ping")) {
+                try await client.ping(timeout: .milliseconds(30))
+            }
             try await client.ping()
         }
     }

@@ -18,15 +18,22 @@ private struct Guest {
             let folder = try GuestPrerequisites.temporaryFolder()
             let directory = try VMDirectory(path: folder)
             let images = try GuestPrerequisites.images.get()
-            let manifest = try JSONTree(parsing: Array(Data(contentsOf: URL(fileURLWithPath: "\(images)/micro/image.json"))))
+            let manifest = try JSONTree(
+                parsing: Array(Data(contentsOf: URL(fileURLWithPath: "\(images)/micro/image.json")))
+            )
             let launch = QEMULaunch(
-                name: "test", memoryMiB: 128, kernel: "\(images)/micro/vmlinux", initramfs: "\(images)/micro/initramfs.cpio",
+                memoryMiB: 128,
+                kernel: "\(images)/micro/vmlinux",
+                initramfs: "\(images)/micro/initramfs.cpio",
                 kernelArguments: manifest["kernelArguments"]?.string ?? ""
             )
             let process = try await QEMUProcess.launch(
-                launch, as: geteuid() == 0 ? .own(uid: UInt32.random(in: 60578...61183)) : .daemon, in: directory,
+                launch,
+                as: geteuid() == 0 ? .own(uid: UInt32.random(in: 60578...61183)) : .daemon,
+                in: directory,
                 configuration: .init(
-                    shim: try #require(GuestPrerequisites.shim), qemu: try #require(GuestPrerequisites.qemu),
+                    shim: try #require(GuestPrerequisites.shim),
+                    qemu: try #require(GuestPrerequisites.qemu),
                     consoleLogKiB: consoleLogKiB
                 ),
                 group: MultiThreadedEventLoopGroup.singleton
@@ -35,7 +42,9 @@ private struct Guest {
             do {
                 try await body(guest)
             } catch {
-                Issue.record("console: \(String(decoding: (try? directory.consoleLog(tail: 2000)) ?? [], as: UTF8.self))")
+                Issue.record(
+                    "console: \(String(decoding: (try? directory.consoleLog(tail: 2000)) ?? [], as: UTF8.self))"
+                )
                 await guest.end()
                 throw error
             }
@@ -44,8 +53,10 @@ private struct Guest {
     }
 
     private func end() async {
-        process.kill()
-        _ = await process.exit()
+        if let left = try? await QEMUProcess.attach(to: directory, group: MultiThreadedEventLoopGroup.singleton) {
+            left.kill()
+            _ = await left.exit()
+        }
         try? FileManager.default.removeItem(atPath: folder)
     }
 
@@ -66,8 +77,12 @@ struct GuestTests {
             #expect(answer.exitCode == 0 && answer.stdout == Array("Linux\n".utf8) && answer.stderr.isEmpty)
 
             let request = ExecRequest(
-                command: ["sh", "-c", "cat; echo $WORD; pwd; id -u >&2; exit 7"], environment: ["WORD": "héllo"],
-                workingDirectory: "/tmp", userID: 5, groupID: 6, standardInput: Array("in ".utf8)
+                command: ["sh", "-c", "cat; echo $WORD; pwd; id -u >&2; exit 7"],
+                environment: ["WORD": "héllo"],
+                workingDirectory: "/tmp",
+                userID: 5,
+                groupID: 6,
+                standardInput: Array("in ".utf8)
             )
             let rich = try await agent.exec(request)
             #expect(String(decoding: rich.stdout, as: UTF8.self) == "in héllo\n/tmp\n")
@@ -90,7 +105,8 @@ struct GuestTests {
     @Test func `the power button ends it, and the link can be taken and given`() async throws {
         try await Guest.run { guest in
             let monitor = try await QMPClient.connect(
-                to: guest.directory, group: MultiThreadedEventLoopGroup.singleton
+                to: guest.directory,
+                group: MultiThreadedEventLoopGroup.singleton
             ) { _ in }
             #expect(try await monitor.queryStatus() == .running)
             #expect(try await monitor.queryVersion().contains("."))
@@ -101,7 +117,8 @@ struct GuestTests {
             #expect(try await guest.shell(agent, carrier).stdout == Array("0\n".utf8))
             try await monitor.setLink(up: true)
             let raised = try await guest.shell(
-                agent, "for i in $(seq 100); do [ $(cat /sys/class/net/eth0/carrier) = 1 ] && pidof udhcpc && exit 0; sleep 0.05; done; exit 1"
+                agent,
+                "for i in $(seq 100); do [ $(cat /sys/class/net/eth0/carrier) = 1 ] && pidof udhcpc && exit 0; sleep 0.05; done; exit 1"
             )
             #expect(raised.exitCode == 0)
             // The button's driver is loaded after the agent has started.
@@ -115,7 +132,10 @@ struct GuestTests {
         try await Guest.run(consoleLogKiB: 64) { guest in
             let agent = guest.agent
             try await agent.waitUntilReady(timeout: .seconds(60))
-            let answer = try await guest.shell(agent, "for i in $(seq 3000); do echo line $i of a guest that talks a lot; done >/dev/console; echo the end >/dev/console")
+            let answer = try await guest.shell(
+                agent,
+                "for i in $(seq 3000); do echo line $i of a guest that talks a lot; done >/dev/console; echo the end >/dev/console"
+            )
             #expect(answer.exitCode == 0)
             try await agent.shutdown()
             _ = await guest.process.exit()
@@ -129,11 +149,14 @@ struct GuestTests {
         try await Guest.run { guest in
             let events = Mutex<[QMPEvent]>.Reference()
             let monitor = try await QMPClient.connect(
-                to: guest.directory, group: MultiThreadedEventLoopGroup.singleton
+                to: guest.directory,
+                group: MultiThreadedEventLoopGroup.singleton
             ) { event in events.value.withLock { $0.append(event) } }
             let agent = guest.agent
             try await agent.waitUntilReady(timeout: .seconds(60))
-            _ = try? await agent.exec(ExecRequest(command: ["sh", "-c", "echo c >/proc/sysrq-trigger"], timeout: .seconds(5)))
+            _ = try? await agent.exec(
+                ExecRequest(command: ["sh", "-c", "echo c >/proc/sysrq-trigger"], timeout: .seconds(5))
+            )
             let exit = await guest.process.exit()
             #expect(exit.cause == .guestPanicked)
             #expect(events.value.withLock { $0 }.contains(.shutdown(byGuest: true, reason: "guest-panic")))
@@ -158,7 +181,8 @@ struct GuestTests {
             kill(pid_t(guest.process.status.shimPID), SIGKILL)
             #expect(await guest.process.exit() == .unseen)
             #expect(!guest.directory.isAlive)
-            let socket = try? await QMPClient.connect(to: guest.directory, group: MultiThreadedEventLoopGroup.singleton) { _ in }
+            let socket = try? await QMPClient.connect(to: guest.directory, group: MultiThreadedEventLoopGroup.singleton)
+            { _ in }
             #expect(socket == nil)
         }
     }
@@ -170,20 +194,35 @@ struct GuestTests {
                 try await QEMUProcess.attach(to: guest.directory, group: MultiThreadedEventLoopGroup.singleton)
             )
             #expect(again.status == guest.process.status)
+            // Whoever let go hears no end, and one who waits can be called off.
+            #expect(await guest.process.exit() == .unseen)
+            let third = try #require(
+                try await QEMUProcess.attach(to: guest.directory, group: MultiThreadedEventLoopGroup.singleton)
+            )
+            let waiting = Task { await third.exit() }
+            waiting.cancel()
+            #expect(await waiting.value == .unseen && guest.directory.isAlive)
             try await guest.agent.waitUntilReady(timeout: .seconds(60))
             let configuration = QEMUProcess.Configuration(
-                shim: try #require(GuestPrerequisites.shim), qemu: try #require(GuestPrerequisites.qemu), consoleLogKiB: 64
+                shim: try #require(GuestPrerequisites.shim),
+                qemu: try #require(GuestPrerequisites.qemu),
+                consoleLogKiB: 64
             )
             await #expect(throws: QEMUError.alreadyRunning) {
                 _ = try await QEMUProcess.launch(
-                    QEMULaunch(name: "test", memoryMiB: 64, kernel: "/dev/null"), as: .daemon, in: guest.directory,
-                    configuration: configuration, group: MultiThreadedEventLoopGroup.singleton
+                    QEMULaunch(memoryMiB: 64, kernel: "/dev/null"),
+                    as: .daemon,
+                    in: guest.directory,
+                    configuration: configuration,
+                    group: MultiThreadedEventLoopGroup.singleton
                 )
             }
             again.kill()
             let exit = await again.exit()
             #expect(exit.requested == "kill" && exit.cause == .requested)
-            #expect(try await QEMUProcess.attach(to: guest.directory, group: MultiThreadedEventLoopGroup.singleton) == nil)
+            #expect(
+                try await QEMUProcess.attach(to: guest.directory, group: MultiThreadedEventLoopGroup.singleton) == nil
+            )
         }
     }
 
@@ -192,10 +231,14 @@ struct GuestTests {
             let pid = guest.process.status.qemuPID
             let status = try String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)
             func field(_ name: String) -> [Substring] {
-                status.split(separator: "\n").first { $0.hasPrefix(name + ":") }?.split(whereSeparator: { $0 == "\t" || $0 == " " }) ?? []
+                status.split(separator: "\n").first { $0.hasPrefix(name + ":") }?.split(whereSeparator: {
+                    $0 == "\t" || $0 == " "
+                }) ?? []
             }
             #expect(field("NoNewPrivs").last == "1" && field("Seccomp").last == "2")
-            for set in ["CapPrm", "CapEff", "CapBnd", "CapAmb"] { #expect(field(set).last.flatMap { UInt64($0, radix: 16) } == 0) }
+            for set in ["CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+                #expect(field(set).last.flatMap { UInt64($0, radix: 16) } == 0)
+            }
             if geteuid() == 0 {
                 #expect(Set(field("Uid").dropFirst()).count == 1 && field("Uid").last != "0")
                 #expect(guest.directory.owner.map(String.init) == field("Uid").last.map(String.init))
@@ -203,7 +246,10 @@ struct GuestTests {
             if guest.process.status.confinement == "namespaces" {
                 let root = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/root/etc")
                 #expect(root == ["ld.so.cache"])
-                #expect(try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/cwd") == "\(guest.folder)/run")
+                #expect(
+                    try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/cwd")
+                        == "\(guest.folder)/run"
+                )
                 #expect(
                     try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/ns/net")
                         != FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/net")
@@ -219,14 +265,18 @@ struct GuestTests {
         let directory = try VMDirectory(path: folder)
         func launch(kernel: String, qemu: String) async throws {
             _ = try await QEMUProcess.launch(
-                QEMULaunch(name: "test", memoryMiB: 64, kernel: kernel), as: geteuid() == 0 ? .own(uid: 60999) : .daemon, in: directory,
+                QEMULaunch(memoryMiB: 64, kernel: kernel),
+                as: geteuid() == 0 ? .own(uid: 60999) : .daemon,
+                in: directory,
                 configuration: .init(shim: try #require(GuestPrerequisites.shim), qemu: qemu, consoleLogKiB: 64),
                 group: MultiThreadedEventLoopGroup.singleton
             )
         }
         let qemu = try #require(GuestPrerequisites.qemu)
         let missing = await #expect(throws: QEMUError.self) { try await launch(kernel: "/no/such/kernel", qemu: qemu) }
-        guard case .launchFailed(let detail) = missing else { return #expect(Bool(false), "\(String(describing: missing))") }
+        guard case .launchFailed(let detail) = missing else {
+            return #expect(Bool(false), "\(String(describing: missing))")
+        }
         #expect(detail.contains("/no/such/kernel"))
         await #expect(throws: QEMUError.self) { try await launch(kernel: "/dev/null", qemu: "/no/such/qemu") }
         #expect(!directory.isAlive)
@@ -241,7 +291,9 @@ struct GuestTests {
             let found = try await automatic.accelerator(for: installation, kernel: kernel)
             let demanded = AcceleratorProbe(setting: .kvm, logger: .init(label: "test"))
             if found == .tcg {
-                await #expect(throws: QEMUError.self) { try await demanded.accelerator(for: installation, kernel: kernel) }
+                await #expect(throws: QEMUError.self) {
+                    try await demanded.accelerator(for: installation, kernel: kernel)
+                }
             } else {
                 #expect(try await demanded.accelerator(for: installation, kernel: kernel) == .kvm)
             }

@@ -26,7 +26,8 @@ struct QMPClientTests {
         }
         let events = Mutex<[QMPEvent]>.Reference()
         let client = try await QMPClient.connect(
-            to: try VMDirectory(path: folder), group: MultiThreadedEventLoopGroup.singleton
+            to: try VMDirectory(path: folder),
+            group: MultiThreadedEventLoopGroup.singleton
         ) { event in events.value.withLock { $0.append(event) } }
         try await body(client, events)
         await client.close()
@@ -55,7 +56,9 @@ struct QMPClientTests {
     }
 
     @Test func `gives up on a command that is not answered`() async throws {
-        try await withClient { _, _ in "" } _: { client, _ in
+        try await withClient { _, _ in
+            ""
+        } _: { client, _ in
             await #expect(throws: QEMUError.timedOut(command: "query-status")) {
                 try await client.execute("query-status", timeout: .milliseconds(20))
             }
@@ -65,7 +68,9 @@ struct QMPClientTests {
     @Test(arguments: ["garbage\n", "[1,2]\n", "\u{0}\u{1}\n", "endless"])
     func `ends a connection that speaks no sense`(kind: String) async throws {
         let garbage = kind == "endless" ? String(repeating: "x", count: 2 << 20) : kind
-        try await withClient { _, _ in garbage } _: { client, _ in
+        try await withClient { _, _ in
+            garbage
+        } _: { client, _ in
             await #expect(throws: QEMUError.closed(socket: "run/qmp.sock")) { try await client.queryStatus() }
             await #expect(throws: QEMUError.closed(socket: "run/qmp.sock")) { try await client.queryStatus() }
         }
@@ -77,11 +82,13 @@ struct QMPClientTests {
         let peer = try await FakePeer(directory: other, name: "qmp.sock", greeting: Self.greeting) { _ in [] }
         try FileManager.default.createDirectory(atPath: "\(folder)/run", withIntermediateDirectories: true)
         try FileManager.default.createSymbolicLink(
-            atPath: "\(folder)/run/qmp.sock", withDestinationPath: "\(other)/run/qmp.sock"
+            atPath: "\(folder)/run/qmp.sock",
+            withDestinationPath: "\(other)/run/qmp.sock"
         )
         await #expect(throws: QEMUError.notListening(socket: "run/qmp.sock")) {
             _ = try await QMPClient.connect(
-                to: try VMDirectory(path: folder), group: MultiThreadedEventLoopGroup.singleton
+                to: try VMDirectory(path: folder),
+                group: MultiThreadedEventLoopGroup.singleton
             ) { _ in }
         }
         try await peer.close()
@@ -89,9 +96,15 @@ struct QMPClientTests {
 
     @Test func `reads events`() throws {
         let table: [(String, QMPEvent)] = [
-            (#"{"event":"SHUTDOWN","data":{"guest":true,"reason":"guest-panic"}}"#, .shutdown(byGuest: true, reason: "guest-panic")),
+            (
+                #"{"event":"SHUTDOWN","data":{"guest":true,"reason":"guest-panic"}}"#,
+                .shutdown(byGuest: true, reason: "guest-panic")
+            ),
             (#"{"event":"GUEST_PANICKED","data":{"action":"poweroff"}}"#, .guestPanicked(action: "poweroff")),
-            (#"{"event":"NETDEV_STREAM_DISCONNECTED","data":{"netdev-id":"net0"}}"#, .netdevStreamDisconnected(netdev: "net0")),
+            (
+                #"{"event":"NETDEV_STREAM_DISCONNECTED","data":{"netdev-id":"net0"}}"#,
+                .netdevStreamDisconnected(netdev: "net0")
+            ),
             (#"{"event":"STOP"}"#, .stop), (#"{"event":"RESUME"}"#, .resume), (#"{"event":"X"}"#, .other(name: "X")),
         ]
         for (text, event) in table { #expect(QMPEvent(try JSONTree(parsing: text)) == event) }

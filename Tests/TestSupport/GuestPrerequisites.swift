@@ -38,7 +38,9 @@ package enum GuestPrerequisites {
 
     /// An empty folder for one test, removed by the test.
     package static func temporaryFolder(_ name: String = "warren-test") throws -> String {
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("\(name).\(UUID().uuidString.prefix(8))")
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
+            "\(name).\(UUID().uuidString.prefix(8))"
+        )
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         return folder.path
     }

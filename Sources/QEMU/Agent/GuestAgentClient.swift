@@ -55,10 +55,14 @@ package actor GuestAgentClient {
     }
 
     /// Asks the guest to end; the agent does not answer that.
-    package func shutdown(_ mode: ShutdownMode = .powerdown, timeout: Duration = QEMUDefaults.agentTimeout) async throws {
+    package func shutdown(_ mode: ShutdownMode = .powerdown, timeout: Duration = QEMUDefaults.agentTimeout) async throws
+    {
         let channel = try await channel(timeout: timeout)
         let call = AgentCall(
-            command: "guest-shutdown", arguments: ["mode": .string(mode.rawValue)], timeout: timeout, answer: nil
+            command: "guest-shutdown",
+            arguments: ["mode": .string(mode.rawValue)],
+            timeout: timeout,
+            answer: nil
         )
         try await channel.writeAndFlush(call).get()
     }

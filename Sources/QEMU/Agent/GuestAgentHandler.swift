@@ -20,7 +20,7 @@ final class GuestAgentHandler: ChannelDuplexHandler {
     typealias OutboundIn = AgentCall
     typealias OutboundOut = ByteBuffer
 
-    /// What stands before the answer to `guest-sync-delimited`, and what clears the agent's parser. JSON never holds it.
+    /// What stands before the answer to `guest-sync-delimited`, and what clears the agent's parser: JSON never holds it.
     private static let delimiter: UInt8 = 0xFF
 
     private let ready: EventLoopPromise<Void>

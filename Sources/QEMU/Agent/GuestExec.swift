@@ -8,7 +8,9 @@ enum GuestExec {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "TERM": "dumb",
     ]
 
-    /// The arguments of `guest-exec`. Stock qemu-ga has no directory, user and time limit of its own: they go through a
+    /// The arguments of `guest-exec`.
+    ///
+    /// Stock qemu-ga has no directory, user and time limit of its own: they go through a
     /// shell and the guest's `setpriv` and `timeout`.
     ///
     /// - Throws: `QEMUError.unsupportedByAgent` for an empty command.
@@ -28,7 +30,9 @@ enum GuestExec {
                 if let gid = request.groupID { wrapper += ["--regid", String(gid)] }
                 if let uid = request.userID { wrapper += ["--reuid", String(uid)] }
             }
-            rest = ["-c", "cd \"$1\" && shift && exec \"$@\"", "sh", request.workingDirectory ?? "/"] + wrapper + [program] + rest
+            rest =
+                ["-c", "cd \"$1\" && shift && exec \"$@\"", "sh", request.workingDirectory ?? "/"] + wrapper + [program]
+                + rest
             program = "/bin/sh"
         }
         arguments["path"] = .string(program)
@@ -51,8 +55,10 @@ enum GuestExec {
         let out = octets("out-data"), err = octets("err-data"), limit = ExecAnswer.outputLimit
         let isCut = status["out-truncated"]?.bool == true || status["err-truncated"]?.bool == true
         return ExecAnswer(
-            exitCode: status["exitcode"]?.integer.map(Int.init), signal: status["signal"]?.integer.map(Int.init),
-            stdout: Array(out.prefix(limit)), stderr: Array(err.prefix(limit)),
+            exitCode: status["exitcode"]?.integer.map(Int.init),
+            signal: status["signal"]?.integer.map(Int.init),
+            stdout: Array(out.prefix(limit)),
+            stderr: Array(err.prefix(limit)),
             timedOut: status["warren-timed-out"]?.bool ?? false,
             truncated: isCut || out.count > limit || err.count > limit
         )

@@ -39,7 +39,8 @@ package actor AcceleratorProbe {
         }
     }
 
-    private static func bootUnderKVM(_ installation: QEMUInstallation, kernel: String) async -> Result<Void, QEMUError> {
+    private static func bootUnderKVM(_ installation: QEMUInstallation, kernel: String) async -> Result<Void, QEMUError>
+    {
         let device = open("/dev/kvm", O_RDWR | O_CLOEXEC)
         guard device >= 0 else {
             return .failure(.acceleratorUnusable(reason: "/dev/kvm: \(String(cString: strerror(errno)))"))
@@ -47,7 +48,8 @@ package actor AcceleratorProbe {
         close(device)
         // Without an initial file system the kernel ends in a panic, reboots, and QEMU leaves: that is success.
         let arguments = [
-            "-no-user-config", "-nodefaults", "-display", "none", "-no-reboot", "-machine", "\(installation.machine),usb=off",
+            "-no-user-config", "-nodefaults", "-display", "none", "-no-reboot", "-machine",
+            "\(installation.machine),usb=off",
             "-accel", "kvm", "-cpu", "host", "-m", "256M", "-kernel", kernel, "-append", "console=ttyS0 panic=-1",
             "-serial", "stdio", "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
         ]

@@ -2,14 +2,16 @@ import WarrenModel
 
 /// QEMU's command line; its paths of sockets are relative to the working directory that the shim gives it.
 package enum QEMUArguments {
-    /// The monitor's name for the guest's side of the NIC. Links are raised by this name: by the netdev's name QEMU 7.2
-    /// would also change the socket's side and crash at the next frame when nobody is connected.
+    /// The monitor's name for the guest's side of the NIC.
+    ///
+    /// Links are raised by this name: by the netdev's name QEMU 7.2 would also change the socket's side, and crash at
+    /// the next frame when nobody is connected.
     package static let nicID = "nic0"
 
-    /// The arguments for `launch`, without the program.
-    package static func build(_ launch: QEMULaunch) -> [String] {
+    /// The arguments for `launch`, without the program; `name` is what listings of processes show.
+    package static func build(_ launch: QEMULaunch, name: String) -> [String] {
         var arguments = [
-            "-name", "guest=\(escaped(launch.name))", "-no-user-config", "-nodefaults", "-display", "none", "-no-reboot",
+            "-name", "guest=\(escaped(name))", "-no-user-config", "-nodefaults", "-display", "none", "-no-reboot",
             "-machine", machine(launch), "-cpu", cpu(launch.accelerator), "-smp", String(launch.cpus),
             "-m", "\(launch.memoryMiB)M",
         ]

@@ -41,7 +41,9 @@ package struct QEMUInstallation: Hashable, Sendable {
     package static func bestMachine(in help: String) -> String? {
         let names = help.split(separator: "\n").compactMap { $0.split(separator: " ").first.map(String.init) }
         if names.contains(QEMUDefaults.machine) { return QEMUDefaults.machine }
-        func version(_ name: String) -> [Int] { name.split(separator: "-").last?.split(separator: ".").compactMap { Int($0) } ?? [] }
+        func version(_ name: String) -> [Int] {
+            name.split(separator: "-").last?.split(separator: ".").compactMap { Int($0) } ?? []
+        }
         return names.filter { $0.hasPrefix("pc-i440fx-") }.max { version($0).lexicographicallyPrecedes(version($1)) }
     }
 

@@ -2,8 +2,6 @@ package import WarrenModel
 
 /// Everything that decides how one QEMU is started.
 package struct QEMULaunch: Hashable, Sendable {
-    /// What the process is called in listings: the VM's id.
-    package var name: String
     /// The pinned machine type.
     package var machine: String
     /// How instructions are run.
@@ -23,7 +21,6 @@ package struct QEMULaunch: Hashable, Sendable {
 
     /// Joins the parts.
     package init(
-        name: String,
         machine: String = QEMUDefaults.machine,
         accelerator: Accelerator = .tcg,
         cpus: Int = 1,
@@ -33,7 +30,6 @@ package struct QEMULaunch: Hashable, Sendable {
         kernelArguments: String = "",
         hasNetwork: Bool = true
     ) {
-        self.name = name
         self.machine = machine
         self.accelerator = accelerator
         self.cpus = cpus

@@ -23,15 +23,19 @@ enum ShortTool {
             group.addTask {
                 do {
                     let result = try await Subprocess.run(
-                        .name(name), arguments: Arguments(arguments),
+                        .name(name),
+                        arguments: Arguments(arguments),
                         environment: .custom(["PATH": directory.isEmpty ? "/" : directory, "LC_ALL": "C"]),
-                        output: .string(limit: limit), error: .string(limit: limit)
+                        output: .string(limit: limit),
+                        error: .string(limit: limit)
                     )
                     var code: Int32?
                     if case .exited(let value) = result.terminationStatus { code = Int32(value) }
                     return Result(
-                        isSuccess: result.terminationStatus.isSuccess, exitCode: code,
-                        output: result.standardOutput, errors: result.standardError
+                        isSuccess: result.terminationStatus.isSuccess,
+                        exitCode: code,
+                        output: result.standardOutput,
+                        errors: result.standardError
                     )
                 } catch let error as SubprocessError where error.code == .executableNotFound {
                     throw QEMUError.notInstalled(program: program)

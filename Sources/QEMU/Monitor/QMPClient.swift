@@ -7,7 +7,9 @@ package actor QMPClient {
 
     private init(channel: any Channel) { self.channel = channel }
 
-    /// Connects, waits for the greeting and leaves the negotiation mode. `onEvent` runs on the connection's loop.
+    /// Connects, waits for the greeting and leaves the negotiation mode.
+    ///
+    /// `onEvent` runs on the connection's loop.
     ///
     /// - Throws: `QEMUError.notListening`, `.closed`, `.timedOut`.
     package static func connect(
@@ -22,7 +24,8 @@ package actor QMPClient {
             channel = try await directory.connect(to: .monitor, group: eventLoop) { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandlers(
-                        LineHandler(limit: QEMUDefaults.maxMonitorLine), QMPHandler(greeting: greeting, onEvent: onEvent)
+                        LineHandler(limit: QEMUDefaults.maxMonitorLine),
+                        QMPHandler(greeting: greeting, onEvent: onEvent)
                     )
                 }
             }

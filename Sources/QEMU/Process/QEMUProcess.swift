@@ -1,4 +1,5 @@
 package import NIOCore
+import Synchronization
 import WarrenModel
 
 /// The user that QEMU runs as.
@@ -9,19 +10,26 @@ package enum QEMUUser: Hashable, Sendable {
     case own(uid: UInt32)
 }
 
-/// One running QEMU behind its shim. It lives on when this object, or the daemon, goes.
+/// One running QEMU behind its shim.
+///
+/// It lives on when this object, or the daemon, goes.
 package final class QEMUProcess: Sendable {
     /// The VM's directory.
     package let directory: VMDirectory
-    private let shim: ShimClient
+    /// What the shim says about itself and its QEMU.
+    package let status: ShimStatus
+
+    private struct Link {
+        var shim: ShimClient
+        var isDetached = false
+    }
+    private let link: Mutex<Link>
 
     private init(directory: VMDirectory, shim: ShimClient) {
         self.directory = directory
-        self.shim = shim
+        status = shim.status
+        link = Mutex(Link(shim: shim))
     }
-
-    /// What the shim says about itself and its QEMU.
-    package var status: ShimStatus { shim.status }
 
     /// How to start a QEMU.
     package struct Configuration: Hashable, Sendable {
@@ -51,13 +59,14 @@ package final class QEMUProcess: Sendable {
         group: any EventLoopGroup
     ) async throws -> QEMUProcess {
         var arguments = [
-            "run", "--directory", directory.path, "--qemu", configuration.qemu, "--memory-mib", String(launch.memoryMiB),
+            "run", "--directory", directory.path, "--qemu", configuration.qemu, "--memory-mib",
+            String(launch.memoryMiB),
             "--cpus", String(launch.cpus), "--console-kib", String(configuration.consoleLogKiB),
         ]
         if case .own(let uid) = user { arguments += ["--uid", String(uid), "--gid", String(uid)] }
         if launch.accelerator == .kvm { arguments += ["--device", "/dev/kvm"] }
         for file in [launch.kernel, launch.initramfs].compactMap({ $0 }) { arguments += ["--expose", file] }
-        arguments += ["--"] + QEMUArguments.build(launch)
+        arguments += ["--"] + QEMUArguments.build(launch, name: directory.name)
         let result: ShortTool.Result
         do {
             result = try await ShortTool.run(configuration.shim, arguments, timeout: QEMUDefaults.launchTimeout)
@@ -71,7 +80,9 @@ package final class QEMUProcess: Sendable {
         }
         guard result.isSuccess else {
             if result.exitCode == alreadyRunningCode { throw QEMUError.alreadyRunning }
-            let words = result.errors.replacing("warren-shim: ", with: "").split(separator: "\n").joined(separator: "; ")
+            let words = result.errors.replacing("warren-shim: ", with: "").split(separator: "\n").joined(
+                separator: "; "
+            )
             throw QEMUError.launchFailed(detail: String(words.prefix(1000)))
         }
         return QEMUProcess(directory: directory, shim: try await ShimClient.connect(to: directory, group: group))
@@ -92,32 +103,48 @@ package final class QEMUProcess: Sendable {
         throw QEMUError.timedOut(command: "attach")
     }
 
-    /// Waits until QEMU is gone, and says how it went.
+    /// Waits until QEMU is gone, and says how it went; `.unseen` at once after `detach` or when the task is cancelled.
     package func exit() async -> VMExit {
-        if let exit = await shim.exit() {
-            // The shim speaks just before it ends; its lock must be free before anything else happens to the VM.
-            for _ in 0..<500 where directory.isAlive { try? await Task.sleep(for: .milliseconds(2)) }
-            return exit
-        }
-        // Without a word: the connection broke, or the shim was killed. The lock tells which.
-        while directory.isAlive {
-            if let again = try? await ShimClient.connect(to: directory, group: shim.eventLoop) {
-                defer { again.close() }
-                if let exit = await again.exit() { return exit }
+        await withTaskCancellationHandler {
+            while true {
+                let shim = link.withLock { $0.shim }
+                if let exit = await shim.exit() {
+                    // The shim speaks just before it ends; its lock must be free before anything else happens to the VM.
+                    for _ in 0..<500 where directory.isAlive { try? await Task.sleep(for: .milliseconds(2)) }
+                    return exit
+                }
+                // Without a word: the connection broke, or the shim was killed. The lock tells which.
+                guard !link.withLock({ $0.isDetached }) else { return .unseen }
+                guard directory.isAlive else { return directory.exitReport ?? .unseen }
+                if let again = try? await ShimClient.connect(to: directory, group: shim.eventLoop) {
+                    let isDetached = link.withLock { link in
+                        link.shim = again
+                        return link.isDetached
+                    }
+                    if isDetached { again.close() }
+                } else {
+                    try? await Task.sleep(for: .milliseconds(25))
+                }
             }
-            guard (try? await Task.sleep(for: .milliseconds(25))) != nil else { break }
+        } onCancel: {
+            detach()
         }
-        return directory.exitReport ?? .unseen
     }
 
     /// Ends QEMU at once.
-    package func kill() { shim.kill() }
+    package func kill() { link.withLock { $0.shim }.kill() }
 
     /// Asks QEMU to end, without asking the guest.
-    package func terminate() { shim.terminate() }
+    package func terminate() { link.withLock { $0.shim }.terminate() }
 
     /// Lets go of the shim; QEMU goes on.
-    package func detach() { shim.close() }
+    package func detach() {
+        let shim = link.withLock { link in
+            link.isDetached = true
+            return link.shim
+        }
+        shim.close()
+    }
 
     /// The shim's word for a lock that is taken (EX_TEMPFAIL).
     private static let alreadyRunningCode: Int32 = 75

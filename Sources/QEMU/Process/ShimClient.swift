@@ -13,7 +13,8 @@ package struct ShimStatus: Hashable, Sendable {
     package let confinement: String
 
     init?(_ tree: JSONTree) {
-        guard tree["event"]?.string == "running", let shim = tree["shimPid"]?.integer, let qemu = tree["qemuPid"]?.integer,
+        guard tree["event"]?.string == "running", let shim = tree["shimPid"]?.integer,
+            let qemu = tree["qemuPid"]?.integer,
             let started = tree["startedAtMs"]?.integer, let confinement = tree["confinement"]?.string
         else { return nil }
         shimPID = Int(shim)
@@ -47,7 +48,8 @@ package final class ShimClient: Sendable {
             channel = try await directory.connect(to: .control, group: eventLoop) { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandlers(
-                        LineHandler(limit: QEMUDefaults.maxShimLine), ShimHandler(status: status, report: report)
+                        LineHandler(limit: QEMUDefaults.maxShimLine),
+                        ShimHandler(status: status, report: report)
                     )
                 }
             }
@@ -61,7 +63,11 @@ package final class ShimClient: Sendable {
         }
         defer { timeout.cancel() }
         do {
-            return ShimClient(status: try await status.futureResult.get(), channel: channel, report: report.futureResult)
+            return ShimClient(
+                status: try await status.futureResult.get(),
+                channel: channel,
+                report: report.futureResult
+            )
         } catch {
             channel.close(promise: nil)
             throw error

@@ -44,6 +44,9 @@ package final class VMDirectory: Sendable {
 
     deinit { close(descriptor) }
 
+    /// The last part of the path.
+    package var name: String { path.split(separator: "/").last.map(String.init) ?? "vm" }
+
     /// A path of `entry` that fits a socket address; it holds as long as this object lives.
     package func path(of entry: Entry) -> String {
         let plain = "\(path)/\(entry.rawValue)"

@@ -25,8 +25,16 @@ package struct VMExit: Hashable, Sendable {
 
     /// An end that nobody saw: the shim was killed, or the machine went down.
     package static let unseen = VMExit(
-        exitCode: nil, signal: nil, reason: nil, panicked: false, requested: nil, duration: .zero,
-        endedAtMilliseconds: nil, processorTime: .zero, maxResidentKiB: 0, standardError: ""
+        exitCode: nil,
+        signal: nil,
+        reason: nil,
+        panicked: false,
+        requested: nil,
+        duration: .zero,
+        endedAtMilliseconds: nil,
+        processorTime: .zero,
+        maxResidentKiB: 0,
+        standardError: ""
     )
 
     /// What an end means.
@@ -68,7 +76,11 @@ package struct VMExit: Hashable, Sendable {
         case .requested: "QEMU was stopped from outside the guest."
         case .unseen: "QEMU and its shim are gone without a report."
         case .failed:
-            if let signal { "QEMU was ended by signal \(signal)\(words)." } else { "QEMU ended with code \(exitCode ?? -1)\(words)." }
+            if let signal {
+                "QEMU was ended by signal \(signal)\(words)."
+            } else {
+                "QEMU ended with code \(exitCode ?? -1)\(words)."
+            }
         }
     }
 
