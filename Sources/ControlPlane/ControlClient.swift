@@ -73,11 +73,8 @@ package actor ControlClient {
         request.stream = true
         request.compress = MapCompression.zstd.rawValue
         let connection = try await usableConnection()
-        connection.countPoll(1)
-        defer {
-            connection.countPoll(-1)
-            connection.closeIfUseless()
-        }
+        connection.beginRequest()
+        defer { connection.endRequest() }
         do throws(ControlError) {
             let stream = try await connection.openMap(
                 ControlRequest(.POST, "/machine/map", headers: Self.hint(request), body: try Self.encode(request)),
@@ -181,13 +178,13 @@ package actor ControlClient {
 
     private func perform(_ request: ControlRequest, deadline: Duration?) async throws(ControlError) -> ControlReply {
         let connection = try await usableConnection()
+        connection.beginRequest()
+        defer { connection.endRequest() }
         do throws(ControlError) {
             return try await connection.perform(request, deadline: deadline)
         } catch {
-            if error == .timedOut || error == .connectionClosed {
-                connection.retire()
-                connection.closeIfUseless()
-            }
+            // What runs beside it, a follow-up or a poll, may still get its answer; new requests dial anew.
+            if error == .timedOut || error == .connectionClosed { connection.retire() }
             throw error
         }
     }

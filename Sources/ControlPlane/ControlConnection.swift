@@ -10,7 +10,7 @@ package final class ControlConnection: Sendable {
     private let multiplexer: NIOHTTP2Handler.StreamMultiplexer
     private let authority: String
     private let isDraining: DrainingFlag
-    private let polls = Atomic(0)
+    private let requests = Atomic(0)
 
     /// Puts HTTP/2 on a channel whose handshake is done; on its event loop.
     init(configuring channel: any Channel, authority: String) throws {
@@ -43,12 +43,18 @@ package final class ControlConnection: Sendable {
     /// Takes no new requests; those that run go on.
     package func retire() { isDraining.value.store(true, ordering: .relaxed) }
 
-    /// Counts a poll that runs over this connection in (1) or out (-1).
-    package func countPoll(_ change: Int) { polls.add(change, ordering: .relaxed) }
+    /// Counts in a request that runs over this connection.
+    package func beginRequest() { requests.add(1, ordering: .relaxed) }
 
-    /// Closes the connection when it takes no new requests and carries no poll: it is of no more use.
+    /// Counts it out, and closes the connection when it carries none and takes no new ones.
+    package func endRequest() {
+        requests.subtract(1, ordering: .relaxed)
+        closeIfUseless()
+    }
+
+    /// Closes the connection when it takes no new requests and carries none: it is of no more use.
     package func closeIfUseless() {
-        guard !isUsable, polls.load(ordering: .relaxed) == 0 else { return }
+        guard !isUsable, requests.load(ordering: .relaxed) == 0 else { return }
         channel.close(promise: nil)
     }
 
