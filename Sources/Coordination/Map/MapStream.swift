@@ -1,0 +1,51 @@
+package import Tailcfg
+import WarrenCrypto
+
+/// The number of a map stream; a later stream of a node has a higher one.
+package struct MapStreamID: Hashable, Comparable, Sendable {
+    let rawValue: UInt64
+
+    /// Earlier before later.
+    package static func < (lhs: Self, rhs: Self) -> Bool { lhs.rawValue < rhs.rawValue }
+}
+
+/// A map stream as its writer holds it.
+package struct MapSubscription: Sendable {
+    /// The stream.
+    package let id: MapStreamID
+    /// Says that there may be something to fetch; one element stands for any number of events.
+    package let wakeups: AsyncStream<Void>
+    /// Ends `wakeups`, for when the client is gone.
+    package let cancel: @Sendable () -> Void
+}
+
+/// What the writer of a map stream does next.
+package enum MapStreamWork: Sendable {
+    /// Write these, then wait.
+    case write([MapResponse])
+    /// Write a keep-alive, then wait.
+    case keepAlive
+    /// Write these, then end the response.
+    case end([MapResponse])
+    /// Wait.
+    case wait
+}
+
+/// A map stream as the registry holds it.
+struct MapStream {
+    let id: MapStreamID
+    let nodeID: NodeID
+    let nodeKey: NodePublicKey
+    let wantsKeepAlive: Bool
+    let wakeup: AsyncStream<Void>.Continuation
+    /// Resets the stream when its writer is stuck.
+    let reset: @Sendable () -> Void
+    var delta = PendingDelta()
+    var sentProfiles: Set<UserID> = []
+    /// Set once the stream is to end; holds what is said before.
+    var farewell: [MapResponse]?
+    /// When the next keep-alive is due.
+    var keepAliveDue: ControlTime
+    /// Since when a write has been under way.
+    var writingSince: ControlTime?
+}

@@ -1,0 +1,228 @@
+import ControlPlane
+package import Logging
+import NetTypes
+import NIOCore
+package import NIOPosix
+import NIOHTTP1
+import NIOHTTP2
+import ServiceLifecycle
+package import Tailcfg
+package import WarrenCrypto
+
+/// The embedded coordination server: stock Tailscale clients and Warren's own nodes join the tailnet here.
+///
+/// `bind` takes the ports, so that URL and addresses are known before `run` serves.
+package final class CoordinationServer: Service {
+    /// What clients use as login server, without trailing slash.
+    package let serverURL: String
+    /// Where ts2021 and the login pages are bound.
+    package let address: BoundAddress
+    /// The tailnet.
+    package let registry: NodeRegistry
+    /// The fingerprint that people compare: the server's Noise key.
+    package let serverKey: MachinePublicKey
+    private let listener: CoordinationListener
+    private let routes: NoiseRoutes
+    private let outer: OuterRoutes
+    private let limiter = ConnectionLimiter()
+    private let logger: Logger
+
+    private static let keyName = "noise"
+
+    /// A bound place.
+    package struct BoundAddress: Hashable, Sendable {
+        /// The address as text, without brackets.
+        package let host: String
+        /// The port.
+        package let port: Int
+        /// Whether only this host can reach it.
+        package let isLoopback: Bool
+    }
+
+    private init(
+        listener: CoordinationListener, address: BoundAddress, serverURL: String, serverKey: MachinePublicKey,
+        registry: NodeRegistry, domain: String, check: @escaping @Sendable (String) async -> Bool, logger: Logger
+    ) {
+        self.listener = listener
+        self.address = address
+        self.serverURL = serverURL
+        self.serverKey = serverKey
+        self.registry = registry
+        self.logger = logger
+        routes = NoiseRoutes(registry: registry, logger: logger)
+        outer = OuterRoutes(
+            serverKey: serverKey,
+            page: LoginPage(registry: registry, check: address.isLoopback ? nil : check, domain: domain)
+        )
+    }
+
+    /// Loads the tailnet, makes the server's key on the first start, and binds.
+    ///
+    /// - Parameters:
+    ///   - configuration: Where to listen, and the rules.
+    ///   - persistence: Where state is kept.
+    ///   - approvalCheck: Tells whether a text is an administrator's token; asked by the login page unless the server
+    ///     listens on loopback alone.
+    ///   - now: The clock.
+    ///   - group: The event loops.
+    ///   - logger: Gets what happens.
+    /// - Throws: `CoordinationError`, what the store reports, or an `IOError` when a port is taken.
+    package static func bind(
+        _ configuration: CoordinationConfiguration, persistence: any CoordinationPersistence,
+        approvalCheck: @escaping @Sendable (String) async -> Bool,
+        now: @escaping @Sendable () -> ControlTime, group: MultiThreadedEventLoopGroup, logger: Logger
+    ) async throws -> CoordinationServer {
+        let serverKey = try await serverKey(persistence)
+        let listener = try await CoordinationListener.bind(configuration.listen, serverKey: serverKey, group: group)
+        let address = BoundAddress(listener.channel.channel.localAddress)
+        let serverURL = configuration.publicURL ?? "http://\(address.authority)"
+        do {
+            let registry = try await NodeRegistry(
+                rules: configuration.rules,
+                persistence: persistence,
+                derpMap: DERPMap(omitDefaultRegions: true),
+                publicURL: { serverURL },
+                now: now,
+                logger: logger
+            )
+            return CoordinationServer(
+                listener: listener,
+                address: address,
+                serverURL: serverURL,
+                serverKey: serverKey.publicKey,
+                registry: registry,
+                domain: configuration.rules.domain,
+                check: approvalCheck,
+                logger: logger
+            )
+        } catch {
+            // The error that matters is the one that stopped us.
+            try? await listener.channel.channel.close()
+            throw error
+        }
+    }
+
+    /// The Noise key; without it every client would have to be logged in anew by hand, so it is kept for ever.
+    private static func serverKey(_ persistence: any CoordinationPersistence) async throws -> MachinePrivateKey {
+        if let bytes = try await persistence.secret(named: keyName) {
+            guard let key = MachinePrivateKey(bytes: bytes) else { throw CoordinationError.damagedRecord(keyName) }
+            return key
+        }
+        let key = MachinePrivateKey()
+        try await persistence.saveSecret(key.withBytes { $0.array }, named: keyName)
+        return key
+    }
+
+    /// Serves until the task is cancelled or the service group shuts down; then streams end cleanly.
+    package func run() async throws {
+        logger.notice("coordination server runs", metadata: ["url": "\(serverURL)", "key": "\(serverKey.short)"])
+        do {
+            try await withThrowingDiscardingTaskGroup { group in
+                group.addTask { try await self.accept() }
+                group.addTask { try await self.keepTime() }
+                group.addTask { try await self.awaitShutdown() }
+            }
+        } catch is CancellationError {
+            // Either way of being told to stop.
+        }
+        try await registry.commit()
+        logger.notice("coordination server stopped")
+    }
+
+    private func accept() async throws {
+        try await listener.channel.executeThenClose { accepted in
+            try await withThrowingDiscardingTaskGroup { group in
+                for try await connection in accepted {
+                    group.addTask { await self.serve(connection) }
+                }
+            }
+        }
+    }
+
+    private func keepTime() async throws {
+        while true {
+            try await Task.sleep(for: .seconds(1))
+            _ = await registry.tick()
+        }
+    }
+
+    private func awaitShutdown() async throws {
+        try await gracefulShutdown()
+        await registry.endAllStreams()
+        // Writers need a moment to finish their responses; whoever is slower is cut off.
+        for _ in 0..<50 where await registry.streamCount > 0 { try await Task.sleep(for: .milliseconds(20)) }
+        throw CancellationError()
+    }
+
+    private func serve(_ accepted: CoordinationListener.Accepted) async {
+        do {
+            switch try await accepted.get() {
+            case .noise(let connection): await serve(connection)
+            case .plain(let channel): try await serve(channel)
+            }
+        } catch {
+            logger.trace("connection ended", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func serve(_ connection: ControlServerConnection) async {
+        guard limiter.enter(connection.machineKey) else {
+            connection.channel.close(promise: nil)
+            return
+        }
+        defer { limiter.leave(connection.machineKey) }
+        let remoteAddress = connection.channel.remoteAddress?.ipAddress
+        await withTaskCancellationHandler {
+            await withDiscardingTaskGroup { group in
+                do {
+                    for try await stream in connection.streams {
+                        group.addTask {
+                            await self.routes.serve(
+                                stream, machineKey: connection.machineKey, remoteAddress: remoteAddress
+                            )
+                        }
+                    }
+                } catch {
+                    self.logger.trace("session ended", metadata: ["error": "\(error)"])
+                }
+                group.cancelAll()
+            }
+        } onCancel: {
+            connection.channel.close(promise: nil)
+        }
+    }
+
+    private func serve(_ channel: NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>) async throws {
+        try await channel.executeThenClose { inbound, outbound in
+            var reader = HTTPCallReader(inbound.makeAsyncIterator(), limit: OuterRoutes.maximumBodyByteCount)
+            do {
+                while let call = try await reader.next() {
+                    var reply = await outer.reply(to: call)
+                    let isLast = !call.head.isKeepAlive
+                    if isLast { reply.headers.replaceOrAdd(name: "connection", value: "close") }
+                    try await outbound.write(.head(reply.head(version: .http1_1)))
+                    if call.head.method != .HEAD { try await outbound.write(.body(.byteBuffer(reply.body))) }
+                    try await outbound.write(.end(nil))
+                    if isLast { return }
+                }
+            } catch HTTPCallFailure.bodyTooLarge {
+                let reply = HTTPReply.text(.payloadTooLarge, "request body too large\n")
+                try await outbound.write(.head(reply.head(version: .http1_1)))
+                try await outbound.write(.body(.byteBuffer(reply.body)))
+                try await outbound.write(.end(nil))
+            }
+        }
+    }
+}
+
+extension CoordinationServer.BoundAddress {
+    /// Reads a channel's local address.
+    init(_ address: SocketAddress?) {
+        host = address?.ipAddress ?? ""
+        port = address?.port ?? 0
+        isLoopback = host.hasPrefix("127.") || host == "::1"
+    }
+
+    /// `host:port` for a URL.
+    var authority: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+}

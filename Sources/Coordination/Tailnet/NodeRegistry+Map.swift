@@ -1,0 +1,187 @@
+import Logging
+package import Tailcfg
+package import WarrenCrypto
+
+/// Why a map request is refused.
+package enum MapRefusal: Error, Hashable, Sendable {
+    /// 404: the key is unknown, or belongs to another machine.
+    case nodeNotFound
+    /// 400: the client is too old; the text says so.
+    case unsupportedVersion(String)
+}
+
+extension NodeRegistry {
+    /// Takes in a state update of a node.
+    package func update(_ request: MapRequest, from machineKey: MachinePublicKey) throws(MapRefusal) {
+        let node = try checked(request, from: machineKey)
+        announce(state.apply(request, to: node.id), of: node.id)
+    }
+
+    /// One full map, without a stream.
+    package func fetch(
+        _ request: MapRequest, from machineKey: MachinePublicKey
+    ) throws(MapRefusal) -> MapResponse {
+        let node = try checked(request, from: machineKey)
+        announce(state.apply(request, to: node.id), of: node.id)
+        return builder().fullMap(for: state.nodes[node.id] ?? node)
+    }
+
+    /// Opens a stream; an older one of the node ends cleanly, and nobody takes the node for offline.
+    ///
+    /// - Parameter reset: Cuts the stream off when its writer is stuck.
+    package func openStream(
+        _ request: MapRequest, from machineKey: MachinePublicKey, reset: @escaping @Sendable () -> Void
+    ) throws(MapRefusal) -> MapSubscription {
+        let node = try checked(request, from: machineKey)
+        // The poll's own findings may be older than an update already processed, so they count only before the first.
+        if !node.isVisible { announce(state.apply(request, to: node.id), of: node.id) }
+        endStreams(of: node.id, withKey: nil, farewell: [])
+        let id = MapStreamID(rawValue: takeNumber())
+        let (wakeups, wakeup) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        streams[id] = MapStream(
+            id: id,
+            nodeID: node.id,
+            nodeKey: node.nodeKey,
+            wantsKeepAlive: request.keepAlive,
+            wakeup: wakeup,
+            reset: reset,
+            keepAliveDue: nextKeepAlive()
+        )
+        wakeup.yield()
+        var presence = presences[node.id] ?? Presence()
+        presence.offlineAt = nil
+        presence.removeAt = nil
+        let wasOnline = presence.isOnline
+        presence.isOnline = true
+        presences[node.id] = presence
+        if !wasOnline {
+            state.update(node.id) { $0.wasOnline = true }
+            streamsChanged(node.id, .online)
+        }
+        logger.debug("stream opened", metadata: ["node": "\(node.id)"])
+        return MapSubscription(id: id, wakeups: wakeups, cancel: { wakeup.finish() })
+    }
+
+    /// How many streams are open.
+    package var streamCount: Int { streams.count }
+
+    /// Notes that a stream is over, whoever ended it; late calls for a replaced stream change nothing.
+    package func closeStream(_ id: MapStreamID) {
+        guard let stream = streams.removeValue(forKey: id) else { return }
+        stream.wakeup.finish()
+        guard !streams.values.contains(where: { $0.nodeID == stream.nodeID }), let node = state.nodes[stream.nodeID]
+        else { return }
+        let time = now()
+        presences[node.id, default: Presence()].offlineAt = time.adding(
+            seconds: CoordinationDefaults.offlineGraceSeconds
+        )
+        if node.isEphemeral {
+            presences[node.id]?.removeAt = time.adding(seconds: CoordinationDefaults.ephemeralInactivitySeconds)
+        }
+        state.update(node.id) { $0.lastSeen = time }
+        logger.debug("stream closed", metadata: ["node": "\(node.id)"])
+    }
+
+    /// What a stream's writer does next; what it returns is taken for written.
+    package func work(for id: MapStreamID) -> MapStreamWork {
+        guard var stream = streams[id] else { return .end([]) }
+        let time = now()
+        defer { streams[id] = stream }
+        stream.writingSince = nil
+        if let farewell = stream.farewell { return .end(farewell) }
+        guard stream.delta.isEmpty else {
+            let messages = messages(for: &stream)
+            guard !messages.isEmpty else { return .wait }
+            stream.writingSince = time
+            stream.keepAliveDue = nextKeepAlive()
+            return .write(messages)
+        }
+        guard stream.wantsKeepAlive, stream.keepAliveDue <= time else { return .wait }
+        stream.writingSince = time
+        stream.keepAliveDue = nextKeepAlive()
+        return .keepAlive
+    }
+
+    private func nextKeepAlive() -> ControlTime {
+        let jitter = Int64.random(in: 0...CoordinationDefaults.keepAliveJitterSeconds)
+        return now().adding(seconds: CoordinationDefaults.keepAliveSeconds + jitter)
+    }
+
+    private func checked(
+        _ request: MapRequest, from machineKey: MachinePublicKey
+    ) throws(MapRefusal) -> NodeRecord {
+        guard request.version >= .minimum else {
+            throw .unsupportedVersion(TailnetState.unsupported(request.version))
+        }
+        guard let node = state.node(withKey: request.nodeKey), node.machineKey == machineKey else {
+            throw .nodeNotFound
+        }
+        return node
+    }
+
+    /// Turns the marks of a stream into messages, by the present state.
+    private func messages(for stream: inout MapStream) -> [MapResponse] {
+        let delta = stream.delta
+        stream.delta.clear()
+        guard let node = state.nodes[stream.nodeID] else { return [] }
+        let builder = builder()
+        if delta.isFull {
+            let response = builder.fullMap(for: node)
+            stream.sentProfiles = Set(response.userProfiles.map(\.id))
+            return [response]
+        }
+        var first = MapResponse()
+        if delta.ownNode { first.node = builder.selfNode(node) }
+        if delta.derpMap { first.derpMap = DERPMapUpdate(derpMap) }
+        first.peersRemoved = delta.removedPeers
+        let whole = delta.wholePeers.compactMap { state.nodes[$0] }.filter { $0.id != node.id && $0.isVisible }
+        first.peersChanged = whole.map(builder.peer)
+        let unknownUsers = Set(whole.map(\.user)).subtracting(stream.sentProfiles)
+        first.userProfiles = unknownUsers.sorted().map(state.rules.profile)
+        stream.sentProfiles.formUnion(unknownUsers)
+        var second = MapResponse()
+        second.peersChangedPatch = delta.patches.compactMap { id, change in
+            guard id != node.id, let peer = state.nodes[id], peer.isVisible else { return nil }
+            return builder.patch(peer, change)
+        }
+        return [first, second].filter { $0 != MapResponse() }
+    }
+
+    /// Tells a change of a node to its peers, and what concerns itself to it.
+    func announce(_ change: NodeChange, of id: NodeID) {
+        guard !change.isEmpty else { return }
+        streamsChanged(id, change.subtracting(.own), includingOwn: change.contains(.own))
+    }
+
+    /// Marks a change of a node in every stream.
+    func streamsChanged(_ id: NodeID, _ change: NodeChange, includingOwn: Bool = false) {
+        for streamID in streams.keys {
+            if streams[streamID]?.nodeID == id {
+                guard includingOwn else { continue }
+                streams[streamID]?.delta.markOwnNode()
+            } else {
+                streams[streamID]?.delta.mark(id, change)
+            }
+            streams[streamID]?.wakeup.yield()
+        }
+    }
+
+    /// Marks a node as gone in every stream of its peers.
+    func streamsRemoved(_ id: NodeID) {
+        for streamID in streams.keys where streams[streamID]?.nodeID != id {
+            streams[streamID]?.delta.markRemoved(id)
+            streams[streamID]?.wakeup.yield()
+        }
+    }
+
+    /// Ends a node's streams, those of one key or all, after they have said `farewell`.
+    func endStreams(of id: NodeID, withKey key: NodePublicKey?, farewell: [MapResponse]) {
+        for streamID in streams.keys {
+            guard let stream = streams[streamID], stream.nodeID == id, key == nil || stream.nodeKey == key else {
+                continue
+            }
+            streams[streamID]?.farewell = farewell
+            stream.wakeup.yield()
+        }
+    }
+}

@@ -1,0 +1,44 @@
+package import NetTypes
+import Tailcfg
+
+/// What an administrator decides about the embedded tailnet.
+package struct TailnetRules: Hashable, Sendable {
+    /// The MagicDNS suffix without trailing dot, lower case.
+    package var domain: String
+    /// Where IPv4 addresses come from.
+    package var ipv4Range: IPPrefix
+    /// Where IPv6 addresses come from.
+    package var ipv6Range: IPPrefix
+    /// How long a person's node key is good; nil = for ever.
+    package var nodeKeyLifetimeSeconds: Int64?
+    /// The login name of the one user.
+    package var loginName: String
+    /// The display name of the one user.
+    package var displayName: String
+    /// Labels that no node gets, beside `localhost`.
+    package var reservedLabels: Set<String> = []
+    /// Who may reach what.
+    package var policy = GrantPolicy.allowAll
+
+    /// Rules with the defaults of an embedded server.
+    package init(
+        domain: String = "warren.internal",
+        ipv4Range: IPPrefix = TailscaleAddress.ipv4Range,
+        ipv6Range: IPPrefix = TailscaleAddress.ipv6Range,
+        nodeKeyLifetimeSeconds: Int64? = nil
+    ) {
+        self.domain = domain
+        self.ipv4Range = ipv4Range
+        self.ipv6Range = ipv6Range
+        self.nodeKeyLifetimeSeconds = nodeKeyLifetimeSeconds
+        loginName = "admin@\(domain)"
+        displayName = "Admin"
+    }
+
+    /// What clients show about a user.
+    func profile(of user: UserID) -> UserProfile {
+        user == CoordinationConstants.taggedUser
+            ? UserProfile(id: user, loginName: "tagged-devices", displayName: "Tagged Devices")
+            : UserProfile(id: user, loginName: loginName, displayName: displayName)
+    }
+}
