@@ -1,0 +1,47 @@
+import NetTypes
+
+/// Figures of the protocol (tailscale magicsock.go, netcheck.go).
+enum MagicsockConstants {
+    /// How often an active peer's best path is pinged.
+    static let heartbeatInterval = Duration.seconds(3)
+    /// How long a pong proves a path: two heartbeats and some slack.
+    static let trustDuration = Duration.milliseconds(6_500)
+    /// How long a pong may take.
+    static let pingTimeout = Duration.seconds(5)
+    /// The least time between two discovery pings to one candidate.
+    static let discoveryPingInterval = Duration.seconds(5)
+    /// How long after the last outbound packet a peer stays active.
+    static let sessionActiveTimeout = Duration.seconds(45)
+    /// How often a better path is looked for while the present one is slow.
+    static let upgradeInterval = Duration.seconds(60)
+    /// A path this fast is good enough not to look for another.
+    static let goodEnoughLatency = Duration.milliseconds(5)
+    /// How old our own list of endpoints may be when a call-me-maybe carries it.
+    static let endpointFreshness = Duration.seconds(27)
+    /// The most candidates kept for one peer.
+    static let maximumCandidates = 100
+    /// The least time before the same home DERP change is reconsidered: what a history of reports spans.
+    static let reportHistory = Duration.seconds(305)
+    /// A candidate home must be faster by this much.
+    static let homeAbsoluteGain = Duration.milliseconds(10)
+    /// A frame this recent shows that the present home still works, whatever STUN says.
+    static let homeFrameFreshness = Duration.seconds(8)
+    /// A home connection that received something this recently is kept when nothing answers at all.
+    static let homeKeptAlive = Duration.seconds(120)
+    /// How often a full report is made.
+    static let fullReportInterval = Duration.seconds(300)
+    /// When STUN probing gives up.
+    static let stunPhase = Duration.seconds(3)
+    /// The time between two STUN tries to one region.
+    static let stunRetryInterval = Duration.milliseconds(100)
+    /// How many STUN tries a region gets in one report.
+    static let stunTries = 3
+    /// How often and for how long a DERP connection is kept that nothing is written to.
+    static let derpSweepInterval = Duration.seconds(15)
+    /// A DERP connection other than home's closes after this long without a write.
+    static let derpIdleTimeout = Duration.seconds(60)
+    /// The longest wait between two attempts to reach a DERP region.
+    static let derpMaximumBackOff = Duration.seconds(5)
+    /// The host of the addresses that stand for "DERP"; the port is the region.
+    static let derpAddress = IPAddress.v4(IPv4Address(127, 3, 3, 40))
+}

@@ -1,0 +1,59 @@
+package import NetTypes
+package import Tailcfg
+
+/// What one round of STUN probes found out.
+package struct NetCheckReport: Hashable, Sendable {
+    /// The fastest answer of each region over either family.
+    package var latency: [DERPRegionID: Duration] = [:]
+    /// The fastest answers over IPv4.
+    package var latencyIPv4: [DERPRegionID: Duration] = [:]
+    /// The fastest answers over IPv6.
+    package var latencyIPv6: [DERPRegionID: Duration] = [:]
+    /// The different addresses that servers saw over IPv4, in the order of their answers.
+    package var seenIPv4: [AddressPort] = []
+    /// The different addresses that servers saw over IPv6.
+    package var seenIPv6: [AddressPort] = []
+    /// How many different servers answered over IPv4.
+    package var answersIPv4 = 0
+
+    /// A report of nothing.
+    package init() {}
+
+    /// Whether two destinations saw different mappings; nil with fewer than two answers.
+    package var mappingVariesByDestination: Bool? {
+        answersIPv4 < 2 ? nil : seenIPv4.count > 1
+    }
+
+    /// Whether any server answered.
+    package var hasAnswers: Bool { !latency.isEmpty }
+
+    mutating func add(_ region: DERPRegionID, latency: Duration, seen: AddressPort, overIPv4: Bool) {
+        self.latency[region] = min(self.latency[region] ?? latency, latency)
+        if overIPv4 {
+            latencyIPv4[region] = min(latencyIPv4[region] ?? latency, latency)
+            answersIPv4 += 1
+            if !seenIPv4.contains(seen) { seenIPv4.append(seen) }
+        } else {
+            latencyIPv6[region] = min(latencyIPv6[region] ?? latency, latency)
+            if !seenIPv6.contains(seen) { seenIPv6.append(seen) }
+        }
+    }
+
+    /// The report in the words of control.
+    package func netInfo(home: DERPRegionID, hasIPv6: Bool) -> NetInfo {
+        var info = NetInfo()
+        info.mappingVariesByDestIP = mappingVariesByDestination
+        info.workingUDP = hasAnswers
+        info.workingIPv6 = !latencyIPv6.isEmpty
+        info.osHasIPv6 = hasIPv6
+        info.preferredDERP = home
+        for (region, latency) in latencyIPv4 { info.derpLatency["\(region)-v4"] = latency.fractionalSeconds }
+        for (region, latency) in latencyIPv6 { info.derpLatency["\(region)-v6"] = latency.fractionalSeconds }
+        return info
+    }
+}
+
+extension Duration {
+    /// The duration in seconds.
+    package var fractionalSeconds: Double { Double(wholeNanoseconds) / 1e9 }
+}

@@ -1,0 +1,82 @@
+import Disco
+import NIOCore
+package import NetTypes
+package import Tailcfg
+package import WarrenCrypto
+
+/// One peer as the socket keeps it; confined to the node's event loop.
+package final class MagicPeer {
+    /// Who it is.
+    package let nodeKey: NodePublicKey
+    /// The state of its paths.
+    package internal(set) var endpoint = PeerEndpoint()
+    /// What seals disco messages to it; zero when it speaks no disco.
+    package internal(set) var discoKey: DiscoPublicKey = .zero
+    /// Octets of tunnel datagrams sent to it.
+    package var sentByteCount: UInt64 = 0
+    /// Octets of tunnel datagrams that were received from it and were authentic.
+    package var receivedByteCount: UInt64 = 0
+    /// The relay through which it was last heard.
+    var reverseRegion: DERPRegionID = .none
+    var discoBox: NaClBox?
+    var directRemote: SocketAddress?
+    var timer: Scheduled<Void>?
+    var timerDeadline: MonotonicTime?
+
+    init(nodeKey: NodePublicKey) { self.nodeKey = nodeKey }
+
+    func setDiscoKey(_ key: DiscoPublicKey, own: DiscoPrivateKey) {
+        guard key != discoKey else { return }
+        discoKey = key
+        // A key of low order seals nothing: such a peer is reachable by relay only.
+        discoBox = key.isZero ? nil : try? NaClBox(precomputing: own, key)
+        endpoint.reset()
+        directRemote = nil
+    }
+}
+
+/// What control says about one peer, as far as paths are concerned.
+package struct MagicPeerDescription: Hashable, Sendable {
+    /// Who it is.
+    package var nodeKey: NodePublicKey
+    /// What seals disco messages to it.
+    package var discoKey: DiscoPublicKey
+    /// Its home relay.
+    package var homeDERP: DERPRegionID
+    /// Where it says it can be reached by UDP.
+    package var endpoints: [AddressPort]
+
+    /// Describes a peer.
+    package init(
+        nodeKey: NodePublicKey, discoKey: DiscoPublicKey, homeDERP: DERPRegionID, endpoints: [AddressPort]
+    ) {
+        self.nodeKey = nodeKey
+        self.discoKey = discoKey
+        self.homeDERP = homeDERP
+        self.endpoints = endpoints
+    }
+}
+
+/// How a peer is reached at the moment.
+package struct PeerPathStatus: Hashable, Sendable {
+    /// The way packets take.
+    package enum Path: Hashable, Sendable {
+        /// By UDP to this address.
+        case direct(AddressPort)
+        /// Through the relay region with this code.
+        case relay(code: String)
+        /// There is none.
+        case none
+    }
+
+    /// The way packets take.
+    package var path: Path
+    /// The round trip of the direct path.
+    package var latency: Duration?
+    /// Octets of tunnel datagrams sent.
+    package var sentByteCount: UInt64
+    /// Octets of tunnel datagrams received.
+    package var receivedByteCount: UInt64
+    /// The UDP addresses that may be tried.
+    package var endpoints: [AddressPort]
+}
