@@ -147,7 +147,7 @@ let package = Package(
             name: "Webhooks",
             dependencies: [
                 "Store", "WarrenModel", "WarrenCrypto", "NetTypes", asyncHTTPClient, nioCore,
-                nioPosix, nioHTTP1, nioSSL, logging, serviceLifecycle,
+                nioPosix, nioHTTP1, logging, serviceLifecycle,
             ],
             swiftSettings: settings
         ),
@@ -252,7 +252,7 @@ let package = Package(
         ),
         .testTarget(
             name: "WarrenModelTests",
-            dependencies: ["WarrenModel", "NetTypes", "TestSupport"],
+            dependencies: ["WarrenModel", "NetTypes"],
             swiftSettings: settings
         ),
         .testTarget(
@@ -287,7 +287,7 @@ let package = Package(
         ),
         .testTarget(
             name: "StoreTests",
-            dependencies: ["Store", "WarrenModel", "WarrenCrypto", grdb, logging, "TestSupport"],
+            dependencies: ["Store", "WarrenModel", "WarrenCrypto", grdb, logging],
             swiftSettings: settings
         ),
         .testTarget(
@@ -302,8 +302,8 @@ let package = Package(
         .testTarget(
             name: "WebhooksTests",
             dependencies: [
-                "Webhooks", "Store", "WarrenModel", "WarrenCrypto", "NetTypes", asyncHTTPClient,
-                nioCore, nioPosix, nioHTTP1, nioSSL, logging, serviceLifecycle, "TestSupport",
+                "Webhooks", "Store", "WarrenModel", "NetTypes", nioCore, nioPosix, nioHTTP1, logging,
+                serviceLifecycle,
             ],
             swiftSettings: settings
         ),

@@ -14,6 +14,7 @@ package struct SystemDeliveryClock: DeliveryClock {
     /// A clock; all are the same.
     package init() {}
 
+    /// The moment it is.
     package var now: Timestamp {
         Timestamp(millisecondsSinceEpoch: Int64((Date().timeIntervalSince1970 * 1000).rounded(.down)))
     }

@@ -28,6 +28,7 @@ package struct SystemHostResolver: HostResolver {
         self.timeout = .nanoseconds(timeout.wholeNanoseconds)
     }
 
+    /// Asks the system; an address stands for itself.
     package func addresses(of host: String) async throws -> [IPAddress] {
         if let address = IPAddress(host) { return [address] }
         let loop = group.next()
@@ -59,7 +60,13 @@ package struct SystemHostResolver: HostResolver {
         var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
         guard
             getnameinfo(
-                entry.ai_addr, entry.ai_addrlen, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST
+                entry.ai_addr,
+                entry.ai_addrlen,
+                &text,
+                socklen_t(text.count),
+                nil,
+                0,
+                NI_NUMERICHOST
             ) == 0
         else { return nil }
         let bytes = text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }

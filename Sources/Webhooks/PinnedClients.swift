@@ -58,7 +58,8 @@ actor PinnedClients {
         var configuration = HTTPClient.Configuration(
             redirectConfiguration: .disallow,
             timeout: .init(connect: .nanoseconds(connectTimeout.wholeNanoseconds)),
-            connectionPool: .init(idleTimeout: .seconds(30)), decompression: .disabled
+            connectionPool: .init(idleTimeout: .seconds(30)),
+            decompression: .disabled
         )
         configuration.httpVersion = .http1Only
         configuration.connectionPool.retryConnectionEstablishment = false

@@ -34,6 +34,7 @@ package struct TargetPolicy: DialPolicy, WebTargetPolicy {
         self.controlIsOnLoopback = controlIsOnLoopback
     }
 
+    /// Tells whether a connection to this address may be opened for this purpose.
     package func permits(_ address: IPAddress, for purpose: DialPurpose) -> Bool {
         let address = Self.innermost(address)
         if Self.never.contains(where: { $0.contains(address) }) { return false }
@@ -46,6 +47,7 @@ package struct TargetPolicy: DialPolicy, WebTargetPolicy {
         }
     }
 
+    /// Why the URL is refused, in one sentence, or nil.
     package func refusal(of url: WebURL, for purpose: DialPurpose) -> String? {
         if let address = url.address, !permits(address, for: purpose) {
             return "\(address) is not an address that this host connects to for others"

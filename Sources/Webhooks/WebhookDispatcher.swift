@@ -54,8 +54,11 @@ package struct WebhookDispatcher: Service {
         self.logger = logger
         clients = PinnedClients(group: group, connectTimeout: min(configuration.timeout, .seconds(5)))
         sender = WebhookSender(
-            policy: policy, resolver: resolver ?? SystemHostResolver(group: group, timeout: configuration.timeout),
-            clients: clients, timeout: configuration.timeout, userAgent: configuration.userAgent
+            policy: policy,
+            resolver: resolver ?? SystemHostResolver(group: group, timeout: configuration.timeout),
+            clients: clients,
+            timeout: configuration.timeout,
+            userAgent: configuration.userAgent
         )
     }
 
@@ -125,7 +128,10 @@ package struct WebhookDispatcher: Service {
         do {
             let answer = try await sender.send(record, now: startedAt)
             let attempt = DeliveryAttempt(
-                startedAt: startedAt, latency: .now - begin, status: answer.status, error: answer.error
+                startedAt: startedAt,
+                latency: .now - begin,
+                status: answer.status,
+                error: answer.error
             )
             let outcome = outcome(of: answer, attempts: record.attempts + 1)
             try await store.finishAttempt(of: record.id, attempt, outcome: outcome, now: clock.now)
@@ -153,7 +159,9 @@ package struct WebhookDispatcher: Service {
         case .failure: break
         }
         let delay = RetrySchedule.delay(
-            afterAttempts: attempts, retryAfter: retryAfter, random: Double.random(in: 0...1)
+            afterAttempts: attempts,
+            retryAfter: retryAfter,
+            random: Double.random(in: 0...1)
         )
         return delay.map { .retry(at: clock.now + $0) } ?? .failed
     }

@@ -1,6 +1,6 @@
 import Foundation
-package import WarrenModel
 import WarrenCrypto
+package import WarrenModel
 
 /// Signs deliveries as Standard Webhooks describes it (specification 1.0.0, symmetric scheme `v1`).
 package struct WebhookSigner: Sendable {

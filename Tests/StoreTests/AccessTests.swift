@@ -16,7 +16,11 @@ import WarrenModel
     @Test func `a token opens what it was made for, until it ends`() async throws {
         let vm = VMID(now: start)
         let (record, token) = try await store.createToken(
-            name: "ci", scopes: [.vmRead, .vmConsole], vm: vm, expiresAt: start + .seconds(10), now: start
+            name: "ci",
+            scopes: [.vmRead, .vmConsole],
+            vm: vm,
+            expiresAt: start + .seconds(10),
+            now: start
         )
         #expect(token.reveal().hasPrefix("wrn_") && token.reveal().utf8.count == 47)
         #expect(try await store.token(matching: token.reveal(), now: start) == record)
@@ -60,7 +64,11 @@ import WarrenModel
         let made = try await store.coordinationSecret(named: "noise") { [1, 2, 3] }
         #expect(made == [1, 2, 3])
         let node = CoordinationNodeRecord(id: 1, nodeKey: "nodekey:a", machineKey: "mkey:a", document: "{}")
-        let authKey = CoordinationAuthKeyRecord(id: "k1", hash: [UInt8](repeating: 7, count: 32), document: #"{"used":false}"#)
+        let authKey = CoordinationAuthKeyRecord(
+            id: "k1",
+            hash: [UInt8](repeating: 7, count: 32),
+            document: #"{"used":false}"#
+        )
         try await store.save(CoordinationChange(nodes: [node], authKeys: [authKey], counters: ["next-address": 5]))
         try store.close()
         let reopened = try fixture.open()
@@ -70,7 +78,12 @@ import WarrenModel
         let successor = CoordinationNodeRecord(id: 2, nodeKey: "nodekey:a", machineKey: "mkey:a", document: "{}")
         await #expect(throws: StoreError.self) { try await reopened.save(CoordinationChange(nodes: [successor])) }
         try await reopened.save(
-            CoordinationChange(nodes: [successor], removedNodes: [1], removedAuthKeys: ["k1"], counters: ["next-address": 6])
+            CoordinationChange(
+                nodes: [successor],
+                removedNodes: [1],
+                removedAuthKeys: ["k1"],
+                counters: ["next-address": 6]
+            )
         )
         let after = try await reopened.coordinationState()
         #expect(after.nodes == [successor] && after.authKeys.isEmpty && after.counters == ["next-address": 6])

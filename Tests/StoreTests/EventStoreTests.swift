@@ -16,7 +16,9 @@ import WarrenModel
     @Test func `pages by sequence, filtered by VM and type`() async throws {
         let web = try await fixture.makeVM("web", in: store)
         let db = try await fixture.makeVM("db", in: store)
-        for type in [EventType.starting, .running, .stopped] { try await store.append(EventDraft(type), about: web.id, now: start) }
+        for type in [EventType.starting, .running, .stopped] {
+            try await store.append(EventDraft(type), about: web.id, now: start)
+        }
         try await store.append(EventDraft(.running), about: db.id, now: start)
         let all = try await store.events(after: nil, limit: 100)
         #expect(all.records.map(\.event.seq) == [1, 2, 3, 4, 5, 6] && all.position == 6 && !all.hasMore)
@@ -73,5 +75,17 @@ import WarrenModel
         let ended = try #require(try await store.events(after: 1, limit: 9).records.first)
         #expect(ended.revealed == ended.event && ended.loginURL == nil)
         #expect(try await store.vm(vm.id)?.status.network?.loginUrl == nil)
+    }
+
+    @Test func `what is old is forgotten, and what is not stays`() async throws {
+        let old = try await fixture.makeVM("old", in: store)
+        let live = try await fixture.makeVM("live", in: store)
+        _ = try await store.finishDeletion(of: old.id, now: start)
+        try await store.forgetOldRows(now: start + .seconds(86_400))
+        #expect(try await store.vm(old.id) != nil)
+        try await store.forgetOldRows(now: start + .seconds(86_401))
+        #expect(try await store.vm(old.id) == nil)
+        #expect(try await store.vm(live.id) == live)
+        #expect(try await store.events(after: nil, limit: 9).records.count == 3)
     }
 }

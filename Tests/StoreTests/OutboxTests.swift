@@ -24,7 +24,9 @@ import WarrenModel
         #expect(store.outboxLevel == 1)
         let record = try #require(try await store.dueDeliveries(now: start, limit: 9).first)
         #expect(record.queue == DeliveryQueue(vmID: vm.id, endpoint: .callback(.loginURL)))
-        #expect(record.url.text == StoreFixture.hook && record.attempts == 0 && record.eventType == .networkLoginRequired)
+        #expect(
+            record.url.text == StoreFixture.hook && record.attempts == 0 && record.eventType == .networkLoginRequired
+        )
         #expect(record.secrets.headers["X-Key"]?.reveal() == "HEADERSECRET")
         let body = try JSONTree(parsing: record.body)
         #expect(body["type"] == "vm.network.login_required" && body["timestamp"] == .string(start.description))
@@ -51,13 +53,18 @@ import WarrenModel
         let record = try #require(try await store.dueDeliveries(now: start, limit: 9).first)
         let later = start + .seconds(5)
         try await store.finishAttempt(
-            of: record.id, attempt(status: 500, error: "status 500"), outcome: .retry(at: later), now: start
+            of: record.id,
+            attempt(status: 500, error: "status 500"),
+            outcome: .retry(at: later),
+            now: start
         )
         #expect(try await store.dueDeliveries(now: start, limit: 9).isEmpty)
         #expect(try await store.nextDelivery() == later)
         #expect(try await store.nextDelivery(busy: [record.queue]) == nil)
         let again = try #require(try await store.dueDeliveries(now: later, limit: 9).first)
-        #expect(again.id == record.id && again.attempts == 1 && again.eventID == record.eventID && again.body == record.body)
+        #expect(
+            again.id == record.id && again.attempts == 1 && again.eventID == record.eventID && again.body == record.body
+        )
         #expect(try await store.dueDeliveries(now: later, limit: 9, busy: [record.queue]).isEmpty)
     }
 
@@ -69,7 +76,11 @@ import WarrenModel
         let inFlight = try #require(try await store.dueDeliveries(now: start, limit: 1).first)
         _ = try await fixture.askForLogin("https://c.example/l/3", vm: web.id, in: store, at: start)
         let due = try await store.dueDeliveries(now: start, limit: 9)
-        #expect(try due.map { try JSONTree(parsing: $0.body)["data"]?["loginUrl"] } == ["https://c.example/l/2", "https://c.example/l/3"])
+        #expect(
+            try due.map { try JSONTree(parsing: $0.body)["data"]?["loginUrl"] } == [
+                "https://c.example/l/2", "https://c.example/l/3",
+            ]
+        )
         #expect(try await store.deliveries(status: .superseded, limit: 9).map(\.id) == [inFlight.id])
         // The attempt that was under way failed: the delivery stays superseded.
         try await store.finishAttempt(of: inFlight.id, attempt(status: 503), outcome: .retry(at: start), now: start)
@@ -98,7 +109,11 @@ import WarrenModel
         try await store.finishAttempt(of: record.id, attempt(status: 410), outcome: .disabled, now: start)
         _ = try await fixture.askForLogin("https://c.example/l/2", vm: vm.id, in: store, at: start)
         #expect(try await store.dueDeliveries(now: start, limit: 9).isEmpty)
-        #expect(try await store.deliveries(endpoint: .callback(.loginURL), limit: 9).map(\.status) == [.disabled, .disabled])
+        #expect(
+            try await store.deliveries(endpoint: .callback(.loginURL), limit: 9).map(\.status) == [
+                .disabled, .disabled,
+            ]
+        )
     }
 
     @Test func `netmap changes go out once a second`() async throws {
@@ -119,7 +134,12 @@ import WarrenModel
         try await store.trimDeliveries(finishedBefore: start + .seconds(9))
         #expect(try await store.deliveries(limit: 9).count == 1)
         let record = try #require(try await store.dueDeliveries(now: start, limit: 9).first)
-        try await store.finishAttempt(of: record.id, attempt(status: nil, error: "refused"), outcome: .failed, now: start)
+        try await store.finishAttempt(
+            of: record.id,
+            attempt(status: nil, error: "refused"),
+            outcome: .failed,
+            now: start
+        )
         #expect(try await store.deliveries(limit: 9).map(\.status) == [.failed])
         try await store.trimDeliveries(finishedBefore: start + .seconds(9))
         #expect(try await store.deliveries(limit: 9).isEmpty)

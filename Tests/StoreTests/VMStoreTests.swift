@@ -68,7 +68,9 @@ import WarrenModel
             }
         }
         #expect(try await store.vm(vm.id) == vm)
-        await #expect(throws: StoreError.notFound) { try await store.updateVM(VMID(now: start), now: start) { _ in [] } }
+        await #expect(throws: StoreError.notFound) {
+            try await store.updateVM(VMID(now: start), now: start) { _ in [] }
+        }
         #expect(store.latestEvent == 1)
     }
 
@@ -84,7 +86,12 @@ import WarrenModel
     @Test func `an identity is saved, and the auth key wiped with it`() async throws {
         let vm = try await fixture.makeVM("web", in: store)
         #expect(try await store.identity(of: vm.id) == nil)
-        var identity = NodeIdentityRecord(control: .embedded, machineKey: .init(), nodeKey: .init(), details: ["user": "u"])
+        var identity = NodeIdentityRecord(
+            control: .embedded,
+            machineKey: .init(),
+            nodeKey: .init(),
+            details: ["user": "u"]
+        )
         try await store.saveIdentity(identity, of: vm.id)
         #expect(try await store.secrets(of: vm.id).authKey != nil)
         identity.oldNodeKey = identity.nodeKey.publicKey
@@ -123,7 +130,11 @@ import WarrenModel
         try await reopened.finishLogout(job.id, .done, now: start + .seconds(61))
         #expect(try await reopened.nextLogout() == nil)
         #expect(try await reopened.vm(vm.id)?.status.network?.cleanup == .done)
-        #expect(try await reopened.events(after: nil, limit: 9).records.map(\.event.type) == [.created, .deleted, .networkRemoved])
+        #expect(
+            try await reopened.events(after: nil, limit: 9).records.map(\.event.type) == [
+                .created, .deleted, .networkRemoved,
+            ]
+        )
         try await reopened.purgeDeletedVMs(before: start + .seconds(1_000_000))
         #expect(try await reopened.vm(vm.id) == nil)
     }

@@ -1,10 +1,11 @@
 import Foundation
 import GRDB
 import Logging
-@testable import Store
 import Testing
 import WarrenCrypto
 import WarrenModel
+
+@testable import Store
 
 @Suite("WarrenDatabase", .timeLimit(.minutes(1))) struct WarrenDatabaseTests {
     private let fixture: StoreFixture
@@ -50,7 +51,10 @@ import WarrenModel
         let vm = try await fixture.makeVM("web", in: store)
         let copy = try StoreFixture()
         for name in ["warren.sqlite", "warren.sqlite-wal", "secret.key"] {
-            try FileManager.default.copyItem(atPath: "\(fixture.directory)/\(name)", toPath: "\(copy.directory)/\(name)")
+            try FileManager.default.copyItem(
+                atPath: "\(fixture.directory)/\(name)",
+                toPath: "\(copy.directory)/\(name)"
+            )
         }
         let survivor = try copy.open()
         #expect(try await survivor.vm(vm.id) == vm)
@@ -86,7 +90,9 @@ import WarrenModel
         for index in 0..<20 { _ = try await fixture.makeVM("vm-\(index)", in: store) }
         try store.close()
         var bytes = try Data(contentsOf: URL(fileURLWithPath: fixture.databasePath))
-        for index in stride(from: 4096, to: bytes.count, by: 4096) { bytes.replaceSubrange(index..<index + 64, with: Data(repeating: 0xFF, count: 64)) }
+        for index in stride(from: 4096, to: bytes.count, by: 4096) {
+            bytes.replaceSubrange(index..<index + 64, with: Data(repeating: 0xFF, count: 64))
+        }
         try bytes.write(to: URL(fileURLWithPath: fixture.databasePath))
         #expect(throws: StoreError.corrupt(path: fixture.databasePath)) { try fixture.open() }
         #expect(try Data(contentsOf: URL(fileURLWithPath: fixture.databasePath)) == bytes)
@@ -126,7 +132,9 @@ import WarrenModel
         #expect(throws: StoreError.secretKeyExposed(path: fixture.keyPath)) { try fixture.open() }
         for other in [Data(), key.dropLast(), key + [1], Data(repeating: 3, count: 32)] {
             try manager.removeItem(atPath: fixture.keyPath)
-            #expect(manager.createFile(atPath: fixture.keyPath, contents: other, attributes: [.posixPermissions: 0o600]))
+            #expect(
+                manager.createFile(atPath: fixture.keyPath, contents: other, attributes: [.posixPermissions: 0o600])
+            )
             #expect(throws: StoreError.secretKeyInvalid(path: fixture.keyPath)) { try fixture.open() }
         }
         try manager.removeItem(atPath: fixture.keyPath)
@@ -137,10 +145,18 @@ import WarrenModel
     @Test func `no secret is in any file in clear`() async throws {
         let store = try fixture.open()
         let identity = NodeIdentityRecord(
-            control: .embedded, machineKey: MachinePrivateKey(), nodeKey: NodePrivateKey(), isRegistered: true
+            control: .embedded,
+            machineKey: MachinePrivateKey(),
+            nodeKey: NodePrivateKey(),
+            isRegistered: true
         )
         let vm = try await fixture.makeVM("web", in: store, identity: identity)
-        _ = try await fixture.askForLogin("https://control.example/login/URLSECRET", vm: vm.id, in: store, at: fixture.start)
+        _ = try await fixture.askForLogin(
+            "https://control.example/login/URLSECRET",
+            vm: vm.id,
+            in: store,
+            at: fixture.start
+        )
         let token = try await store.createToken(name: "admin", scopes: [.admin], now: fixture.start).token
         let key = IdempotencyKey(client: "socket", method: "POST", path: "/v1/vms", key: "k")
         _ = try await store.beginRequest(key, body: [], now: fixture.start)
@@ -148,7 +164,8 @@ import WarrenModel
         _ = try await store.coordinationSecret(named: "noise") { Array("SERVERSECRET".utf8) }
         let secrets = try await store.secrets(of: vm.id)
         let texts = [
-            "TOPSECRET", "HEADERSECRET", "URLSECRET", "BODYSECRET", "SERVERSECRET", token.reveal(), identity.nodeKey.text,
+            "TOPSECRET", "HEADERSECRET", "URLSECRET", "BODYSECRET", "SERVERSECRET", token.reveal(),
+            identity.nodeKey.text,
             String(identity.machineKey.text.dropFirst(8)), secrets.callbacks[.loginURL]?.signingSecret.reveal() ?? "",
         ]
         for name in try FileManager.default.contentsOfDirectory(atPath: fixture.directory) {

@@ -8,12 +8,20 @@ import WarrenModel
         let name = try #require(VMName("web"))
         let url = try #require(WebURL("https://a.example/hook"))
         let interface = NetworkInterfaceSpec(
-            control: .embedded, hasAuthKey: true, callbacks: [.loginURL: CallbackSpec(url: url, headerNames: ["X-A"])],
+            control: .embedded,
+            hasAuthKey: true,
+            callbacks: [.loginURL: CallbackSpec(url: url, headerNames: ["X-A"])],
             hostname: name
         )
         let spec = VMSpec(name: name, image: "micro", memoryMiB: 256, networkInterface: interface)
         let status = VMStatus(desiredState: .running, stateSince: now, network: NetworkStatus(since: now))
-        return VirtualMachine(id: VMID(ULID(high: 1, low: 2)), spec: spec, status: status, createdAt: now, updatedAt: now)
+        return VirtualMachine(
+            id: VMID(ULID(high: 1, low: 2)),
+            spec: spec,
+            status: status,
+            createdAt: now,
+            updatedAt: now
+        )
     }
 
     @Test func `a VM always has the same members, and no secret`() throws {
@@ -22,8 +30,10 @@ import WarrenModel
         let members = try #require(tree.object).keys.sorted()
         #expect(
             members == [
-                "accelerator", "autostart", "cpus", "createdAt", "desiredState", "generation", "id", "image", "kernelArgs", "labels",
-                "memoryMiB", "name", "network", "networkInterface", "restart", "state", "stateDeadline", "stateGeneration", "stateReason",
+                "accelerator", "autostart", "cpus", "createdAt", "desiredState", "generation", "id", "image",
+                "kernelArgs", "labels",
+                "memoryMiB", "name", "network", "networkInterface", "restart", "state", "stateDeadline",
+                "stateGeneration", "stateReason",
                 "stateSince", "updatedAt",
             ]
         )
@@ -70,16 +80,26 @@ import WarrenModel
         status.loginUrl = "http://127.0.0.1:7081/login/abcdef"
         #expect(status.masked.loginUrl == "http://127.0.0.1:7081/…")
         let draft = EventDraft.loginRequired(loginURL: "https://c.example/a/b?c")
-        let event = Event(id: EventID(ULID(high: 0, low: 1)), seq: 1, type: draft.type, timestamp: now, data: .object(draft.details))
+        let event = Event(
+            id: EventID(ULID(high: 0, low: 1)),
+            seq: 1,
+            type: draft.type,
+            timestamp: now,
+            data: .object(draft.details)
+        )
         #expect(event.masked.data["loginUrl"] == "https://c.example/…")
         #expect(event.masked.data["expiresAt"] == .null)
     }
 
     @Test func `events say what the contract says`() throws {
         let changed = EventDraft.stateChanged(to: .running, from: .starting)
-        #expect(changed.details["state"] == "Running" && changed.details["stateCode"] == 6 && changed.details["previous"] == "Starting")
+        #expect(
+            changed.details["state"] == "Running" && changed.details["stateCode"] == 6
+                && changed.details["previous"] == "Starting"
+        )
         let netmap = EventDraft.netmapChanged(
-            addresses: ["100.64.0.1"], peers: [PeerStatus(name: "db", addresses: ["100.64.0.2"], online: true)]
+            addresses: ["100.64.0.1"],
+            peers: [PeerStatus(name: "db", addresses: ["100.64.0.2"], online: true)]
         )
         let peer = try #require(netmap.details["netmap"]?["peers"]?[0])
         #expect(peer == ["name": "db", "addresses": ["100.64.0.2"], "online": true, "exitNode": false])
@@ -88,7 +108,9 @@ import WarrenModel
     }
 
     @Test func `reads the smaller requests`() throws {
-        #expect(try StopRequest(["timeout": "10s", "force": true]) == StopRequest(timeout: .seconds(10), isForced: true))
+        #expect(
+            try StopRequest(["timeout": "10s", "force": true]) == StopRequest(timeout: .seconds(10), isForced: true)
+        )
         #expect(try StopRequest([:]) == StopRequest())
         #expect(throws: ValidationFailure.self) { try StopRequest(["timeout": "soon"]) }
         #expect(throws: ValidationFailure.self) { try StopRequest(["timeout": 10]) }
@@ -102,9 +124,13 @@ import WarrenModel
 
     @Test func `reads an exec request`() throws {
         let exec = try ExecRequest([
-            "command": ["sh", "-c", "a\nb"], "env": ["A": "1"], "cwd": "/tmp", "uid": 0, "gid": 5, "stdinBase64": "aGk=", "timeout": "5s",
+            "command": ["sh", "-c", "a\nb"], "env": ["A": "1"], "cwd": "/tmp", "uid": 0, "gid": 5,
+            "stdinBase64": "aGk=", "timeout": "5s",
         ])
-        #expect(exec.command == ["sh", "-c", "a\nb"] && exec.environment == ["A": "1"] && exec.standardInput == [0x68, 0x69])
+        #expect(
+            exec.command == ["sh", "-c", "a\nb"] && exec.environment == ["A": "1"]
+                && exec.standardInput == [0x68, 0x69]
+        )
         #expect(exec.timeout == .seconds(5) && exec.userID == 0 && exec.groupID == 5 && exec.workingDirectory == "/tmp")
         let failure = #expect(throws: ValidationFailure.self) {
             try ExecRequest(["command": [], "env": ["1A": "x"], "cwd": "tmp", "stdinBase64": "?", "uid": -1, "x": 1])
@@ -127,6 +153,8 @@ import WarrenModel
 
     @Test func `admin covers everything, writing covers reading`() {
         for scope in APIScope.allCases { #expect(APIScope.admin.covers(scope)) }
-        #expect(APIScope.vmWrite.covers(.vmRead) && !APIScope.vmRead.covers(.vmWrite) && !APIScope.vmWrite.covers(.admin))
+        #expect(
+            APIScope.vmWrite.covers(.vmRead) && !APIScope.vmRead.covers(.vmWrite) && !APIScope.vmWrite.covers(.admin)
+        )
     }
 }

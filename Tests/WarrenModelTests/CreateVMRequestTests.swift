@@ -64,8 +64,10 @@ import WarrenModel
         let found = Set(errors.map { "\($0.pointer) \($0.code.rawValue)" })
         #expect(
             found == [
-                "/name bad-format", "/cpus out-of-range", "/memoryMiB wrong-type", "/colour unknown-member", "/disks not-supported",
-                "/labels/a b bad-format", "/labels/ok wrong-type", "/restart/policy bad-format", "/restart/often unknown-member",
+                "/name bad-format", "/cpus out-of-range", "/memoryMiB wrong-type", "/colour unknown-member",
+                "/disks not-supported",
+                "/labels/a b bad-format", "/labels/ok wrong-type", "/restart/policy bad-format",
+                "/restart/often unknown-member",
                 "/networkInterface/authKey bad-format", "/networkInterface/controlUrl bad-format",
                 "/networkInterface/exitNode not-supported", "/networkInterface/nope~1~0 unknown-member",
                 "/networkInterface/acceptDns wrong-type", "/networkInterface/loginUrlCb/url required",
@@ -77,12 +79,20 @@ import WarrenModel
 
     @Test(arguments: [
         ("[]", "", FieldError.Code.wrongType), ("null", "", .wrongType), (#"{"cpus":0}"#, "/cpus", .outOfRange),
-        (#"{"cpus":1.5}"#, "/cpus", .wrongType), (#"{"cpus":null}"#, "/cpus", .wrongType), (#"{"cpus":1e300}"#, "/cpus", .outOfRange),
+        (#"{"cpus":1.5}"#, "/cpus", .wrongType), (#"{"cpus":null}"#, "/cpus", .wrongType),
+        (#"{"cpus":1e300}"#, "/cpus", .outOfRange),
         (#"{"memoryMiB":8193}"#, "/memoryMiB", .outOfRange), (#"{"memoryMiB":63}"#, "/memoryMiB", .outOfRange),
-        (#"{"name":7}"#, "/name", .wrongType), (#"{"image":"../x"}"#, "/image", .badFormat), (#"{"kernelArgs":"a\nb"}"#, "/kernelArgs", .badFormat),
+        (#"{"name":7}"#, "/name", .wrongType), (#"{"image":"../x"}"#, "/image", .badFormat),
+        (#"{"kernelArgs":"a\nb"}"#, "/kernelArgs", .badFormat),
         (#"{"networkInterface":[]}"#, "/networkInterface", .wrongType), (#"{"ttl":null}"#, "/ttl", .notSupported),
-        (#"{"networkInterface":{"loginUrlCb":{"url":"https://a/","headers":{"Host":"x"}}}}"#, "/networkInterface/loginUrlCb/headers/Host", .badFormat),
-        (#"{"networkInterface":{"loginUrlCb":{"url":"https://a/","headers":{"X":"a\r\nb"}}}}"#, "/networkInterface/loginUrlCb/headers/X", .badFormat),
+        (
+            #"{"networkInterface":{"loginUrlCb":{"url":"https://a/","headers":{"Host":"x"}}}}"#,
+            "/networkInterface/loginUrlCb/headers/Host", .badFormat
+        ),
+        (
+            #"{"networkInterface":{"loginUrlCb":{"url":"https://a/","headers":{"X":"a\r\nb"}}}}"#,
+            "/networkInterface/loginUrlCb/headers/X", .badFormat
+        ),
     ])
     func `points at one fault`(text: String, pointer: String, code: FieldError.Code) throws {
         let errors = try faults(text)
@@ -99,7 +109,9 @@ import WarrenModel
     }
 
     @Test func `null means absent where the answer may say null`() throws {
-        let request = try request(#"{"kernelArgs":null,"networkInterface":{"authKey":null,"controlUrl":null,"loginUrlCb":null}}"#)
+        let request = try request(
+            #"{"kernelArgs":null,"networkInterface":{"authKey":null,"controlUrl":null,"loginUrlCb":null}}"#
+        )
         #expect(request.kernelArgs == nil && request.networkInterface == NetworkInterfaceRequest())
     }
 }

@@ -3,7 +3,9 @@ import WarrenModel
 
 @Suite("JSONTree (RFC 8259)") struct JSONTreeTests {
     @Test func `reads every kind of value`() throws {
-        let tree = try JSONTree(parsing: #" {"a": [1, -2.5, 1e3, true, false, null], "b": {"c": "x\ny\u00e9\ud83d\ude00\/"}} "#)
+        let tree = try JSONTree(
+            parsing: #" {"a": [1, -2.5, 1e3, true, false, null], "b": {"c": "x\ny\u00e9\ud83d\ude00\/"}} "#
+        )
         #expect(tree["a"] == [1, .number(-2.5), 1000, true, false, .null])
         #expect(tree["b"]?["c"] == "x\nyé😀/")
         #expect(try JSONTree(parsing: "9223372036854775807").integer == .max)
@@ -13,7 +15,8 @@ import WarrenModel
     }
 
     @Test(arguments: [
-        "", "{", "[1,]", "{a:1}", "{\"a\":1,}", "01", "-", "1.", "1.x", "+1", "NaN", "\"\u{1}\"", #""\x""#, "tru", "truE", "{} {}",
+        "", "{", "[1,]", "{a:1}", "{\"a\":1,}", "01", "-", "1.", "1.x", "+1", "NaN", "\"\u{1}\"", #""\x""#, "tru",
+        "truE", "{} {}",
         String(repeating: "[", count: 65), String(repeating: #"{"a":"#, count: 100_000),
     ])
     func `refuses what is not JSON`(text: String) {
@@ -39,9 +42,19 @@ import WarrenModel
         var generator = SeededGenerator(seed: 7)
         for _ in 0..<2000 {
             var mutated = text
-            mutated[Int.random(in: mutated.indices, using: &generator)] = UInt8.random(in: .min ... .max, using: &generator)
+            mutated[Int.random(in: mutated.indices, using: &generator)] = UInt8.random(
+                in: .min ... .max,
+                using: &generator
+            )
             _ = try? JSONTree(parsing: mutated)
         }
+    }
+
+    @Test func `refuses more values than any body needs`() throws {
+        let many = "[" + String(repeating: "1,", count: JSONTree.valueLimit - 3) + "1]"
+        #expect(try JSONTree(parsing: many).array?.count == JSONTree.valueLimit - 2)
+        #expect(throws: JSONSyntaxError.self) { try JSONTree(parsing: "[" + many + ",1]") }
+        #expect(throws: JSONSyntaxError.self) { try JSONTree(parsing: String(repeating: "[],", count: 300_000)) }
     }
 
     @Test func `writes sorted members and reads them back`() throws {

@@ -98,13 +98,16 @@ private final class ReceiverHandler: ChannelInboundHandler {
             body = []
         case .body(let buffer): body += Array(buffer.readableBytesView)
         case .end:
-            guard let head, case .status(let code, let fields, let text) = receiver.receive(.init(head: head, body: body))
+            guard let head,
+                case .status(let code, let fields, let text) = receiver.receive(.init(head: head, body: body))
             else { return }
             var headers = HTTPHeaders(fields)
             if code != 204 { headers.replaceOrAdd(name: "content-length", value: "\(text.utf8.count)") }
             let response = HTTPResponseHead(version: .http1_1, status: .init(statusCode: code), headers: headers)
             context.write(wrapOutboundOut(.head(response)), promise: nil)
-            if !text.isEmpty { context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: text)))), promise: nil) }
+            if !text.isEmpty {
+                context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: text)))), promise: nil)
+            }
             context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
         }
     }
@@ -182,14 +185,19 @@ final class DispatchFixture: Sendable {
         self.secret = secret
         let callback = CallbackSecrets(signingSecret: secret, headers: ["X-Tenant": SecretText("blue")])
         let interface = NetworkInterfaceSpec(
-            control: .embedded, hasAuthKey: false,
+            control: .embedded,
+            hasAuthKey: false,
             callbacks: Dictionary(uniqueKeysWithValues: CallbackKind.allCases.map { ($0, CallbackSpec(url: url)) }),
             hostname: name
         )
         vm = try await store.createVM(
-            id: VMID(now: start), spec: VMSpec(name: name, image: "micro", memoryMiB: 64, networkInterface: interface),
-            secrets: VMSecrets(callbacks: Dictionary(uniqueKeysWithValues: CallbackKind.allCases.map { ($0, callback) })),
-            status: VMStatus(desiredState: .running, stateSince: start, network: NetworkStatus(since: start)), now: start
+            id: VMID(now: start),
+            spec: VMSpec(name: name, image: "micro", memoryMiB: 64, networkInterface: interface),
+            secrets: VMSecrets(
+                callbacks: Dictionary(uniqueKeysWithValues: CallbackKind.allCases.map { ($0, callback) })
+            ),
+            status: VMStatus(desiredState: .running, stateSince: start, network: NetworkStatus(since: start)),
+            now: start
         )
     }
 
@@ -214,8 +222,12 @@ final class DispatchFixture: Sendable {
         _ body: @Sendable () async throws -> Value
     ) async throws -> Value {
         let dispatcher = WebhookDispatcher(
-            store: store, policy: policy, configuration: .init(timeout: timeout), resolver: TableResolver(table: names),
-            clock: clock ?? ManualClock(start, isJumping: true), group: MultiThreadedEventLoopGroup.singleton,
+            store: store,
+            policy: policy,
+            configuration: .init(timeout: timeout),
+            resolver: TableResolver(table: names),
+            clock: clock ?? ManualClock(start, isJumping: true),
+            group: MultiThreadedEventLoopGroup.singleton,
             logger: Logger(label: "warren.webhooks.tests", factory: { _ in SwiftLogNoOpLogHandler() })
         )
         return try await withThrowingTaskGroup(of: Void.self) { group in

@@ -1,5 +1,6 @@
 import Testing
 import WarrenModel
+
 @testable import Webhooks
 
 @Suite("WebhookSigner (Standard Webhooks 1.0.0)") struct WebhookSignerTests {
@@ -16,12 +17,16 @@ import WarrenModel
         let first = try #require(WebhookSecret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"))
         let second = try #require(WebhookSecret(keyBytes: [UInt8](repeating: 7, count: 32)))
         let fields = WebhookSigner(secrets: [first, second]).fields(
-            id: EventID(ULID(high: 0, low: 0)), timestamp: Timestamp(millisecondsSinceEpoch: 1_614_265_330_999), body: []
+            id: EventID(ULID(high: 0, low: 0)),
+            timestamp: Timestamp(millisecondsSinceEpoch: 1_614_265_330_999),
+            body: []
         )
         #expect(fields.map(\.name) == ["webhook-id", "webhook-timestamp", "webhook-signature"])
         #expect(fields[0].value == "evt_00000000000000000000000000" && fields[1].value == "1614265330")
         let signatures = fields[2].value.split(separator: " ")
-        #expect(signatures.count == 2 && signatures.allSatisfy { $0.hasPrefix("v1,") } && signatures[0] != signatures[1])
+        #expect(
+            signatures.count == 2 && signatures.allSatisfy { $0.hasPrefix("v1,") } && signatures[0] != signatures[1]
+        )
     }
 }
 
@@ -39,7 +44,10 @@ import WarrenModel
     @Test func `spreads by a tenth`() throws {
         let low = try #require(RetrySchedule.delay(afterAttempts: 1, retryAfter: nil, random: 0))
         let high = try #require(RetrySchedule.delay(afterAttempts: 1, retryAfter: nil, random: 1))
-        #expect(abs((low - .milliseconds(4500)).wholeMilliseconds) <= 1 && abs((high - .milliseconds(5500)).wholeMilliseconds) <= 1)
+        #expect(
+            abs((low - .milliseconds(4500)).wholeMilliseconds) <= 1
+                && abs((high - .milliseconds(5500)).wholeMilliseconds) <= 1
+        )
     }
 
     @Test func `a receiver may ask for more, within a day, but not for less`() {
@@ -53,7 +61,10 @@ import WarrenModel
         #expect(RetryAfter.parse("120", now: now) == .seconds(120))
         #expect(RetryAfter.parse("Sun, 06 Nov 1994 08:49:37 GMT", now: now) == .seconds(37))
         #expect(RetryAfter.parse("Sun, 06 Nov 1994 08:00:00 GMT", now: now) == .zero)
-        for bad in ["-1", "soon", "1.5", "Sun, 06 Nov 1994 08:49:37", "06 Nov 1994 08:49:37 GMT", "Sun, 06 Abc 1994 08:49:37 GMT"] {
+        for bad in [
+            "-1", "soon", "1.5", "Sun, 06 Nov 1994 08:49:37", "06 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Abc 1994 08:49:37 GMT",
+        ] {
             #expect(RetryAfter.parse(bad, now: now) == nil, "\(bad)")
         }
         #expect(RetryAfter.parse("99999999999999999999", now: now) == nil)

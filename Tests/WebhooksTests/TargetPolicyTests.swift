@@ -10,7 +10,8 @@ import Webhooks
     private func address(_ text: String) throws -> IPAddress { try #require(IPAddress(text)) }
 
     @Test(arguments: [
-        "169.254.169.254", "169.254.0.1", "0.0.0.0", "0.1.2.3", "224.0.0.1", "255.255.255.255", "240.0.0.1", "100.100.100.200",
+        "169.254.169.254", "169.254.0.1", "0.0.0.0", "0.1.2.3", "224.0.0.1", "255.255.255.255", "240.0.0.1",
+        "100.100.100.200",
         "168.63.129.16", "::", "fe80::1", "ff02::1", "fd00:ec2::254", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe",
         "2002:a9fe:a9fe::1", "::169.254.169.254",
     ])
@@ -18,7 +19,9 @@ import Webhooks
         let lists = [[], ["0.0.0.0/0", "::/0", "169.254.0.0/16", "fe80::/10"].compactMap { IPPrefix($0) }]
         for list in lists {
             let policy = TargetPolicy(allowedNetworks: list, controlIsOnLoopback: true)
-            for purpose in DialPurpose.allCases { #expect(try !policy.permits(address(text), for: purpose), "\(purpose)") }
+            for purpose in DialPurpose.allCases {
+                #expect(try !policy.permits(address(text), for: purpose), "\(purpose)")
+            }
         }
     }
 
@@ -35,7 +38,8 @@ import Webhooks
     }
 
     @Test(arguments: [
-        "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "100.64.0.1", "100.127.255.255", "fd7a:115c:a1e0::1", "fc00::1",
+        "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "100.64.0.1", "100.127.255.255", "fd7a:115c:a1e0::1",
+        "fc00::1",
         "198.18.0.1", "192.0.2.1", "2001:db8::1", "::ffff:10.0.0.1", "2002:0a00:0001::1", "64:ff9b::c0a8:101",
     ])
     func `private ranges are for tailnets`(text: String) throws {
@@ -46,11 +50,15 @@ import Webhooks
 
     @Test func `listed ranges are open to webhooks, in every notation`() throws {
         let policy = TargetPolicy(allowedNetworks: ["10.1.0.0/16", "fd00:1::/32"].compactMap { IPPrefix($0) })
-        for good in ["10.1.2.3", "::ffff:10.1.2.3", "fd00:1::5"] { #expect(try policy.permits(address(good), for: .webhook)) }
+        for good in ["10.1.2.3", "::ffff:10.1.2.3", "fd00:1::5"] {
+            #expect(try policy.permits(address(good), for: .webhook))
+        }
         for bad in ["10.2.0.1", "fd00:2::5", "127.0.0.1"] { #expect(try !policy.permits(address(bad), for: .webhook)) }
     }
 
-    @Test(arguments: ["1.1.1.1", "8.8.8.8", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "::ffff:1.1.1.1", "2002:0101:0101::1"])
+    @Test(arguments: [
+        "1.1.1.1", "8.8.8.8", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "::ffff:1.1.1.1", "2002:0101:0101::1",
+    ])
     func `the public internet is open`(text: String) throws {
         for purpose in DialPurpose.allCases { #expect(try TargetPolicy().permits(address(text), for: purpose)) }
     }
@@ -61,7 +69,9 @@ import Webhooks
         }
         let strict = TargetPolicy()
         let demo = TargetPolicy(
-            allowedNetworks: ["127.0.0.0/8"].compactMap { IPPrefix($0) }, allowsHTTP: true, controlIsOnLoopback: true
+            allowedNetworks: ["127.0.0.0/8"].compactMap { IPPrefix($0) },
+            allowsHTTP: true,
+            controlIsOnLoopback: true
         )
         #expect(try !refusal("https://hooks.example.com/", strict, .webhook))
         #expect(try refusal("http://hooks.example.com/", strict, .webhook))
@@ -73,7 +83,9 @@ import Webhooks
         #expect(try !refusal("http://localhost:7081", demo, .control))
         #expect(try refusal("http://hs.example.com", demo, .control))
         #expect(try !refusal("https://10.0.0.5", strict, .control))
-        #expect(try refusal("http://127.0.0.1", TargetPolicy(plainControl: .never, controlIsOnLoopback: true), .control))
+        #expect(
+            try refusal("http://127.0.0.1", TargetPolicy(plainControl: .never, controlIsOnLoopback: true), .control)
+        )
         #expect(try !refusal("http://hs.example.com", TargetPolicy(plainControl: .always), .control))
     }
 }

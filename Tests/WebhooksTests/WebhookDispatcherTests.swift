@@ -1,5 +1,8 @@
+import Logging
 import NIOHTTP1
+import NIOPosix
 import NetTypes
+import ServiceLifecycle
 import Store
 import Testing
 import WarrenModel
@@ -15,7 +18,9 @@ import Webhooks
         }
         let request = try #require(receiver.requests.first)
         #expect(request.head.method == .POST && request.head.uri == "/hook?x=1")
-        #expect(request.field("host") == "127.0.0.1:\(receiver.port)" && request.field("content-type") == "application/json")
+        #expect(
+            request.field("host") == "127.0.0.1:\(receiver.port)" && request.field("content-type") == "application/json"
+        )
         #expect(request.field("x-tenant") == "blue" && request.field("user-agent") == "warren")
         let id = try #require(request.field("webhook-id"))
         let seconds = try #require(request.field("webhook-timestamp").flatMap(Int64.init))
@@ -53,7 +58,9 @@ import Webhooks
 
     @Test func `does not follow redirects`() async throws {
         let other = try await Receiver()
-        let receiver = try await Receiver(replies: [.status(302, headers: [("location", "http://127.0.0.1:\(other.port)/")])])
+        let receiver = try await Receiver(replies: [
+            .status(302, headers: [("location", "http://127.0.0.1:\(other.port)/")])
+        ])
         let fixture = try await DispatchFixture(url: receiver.url())
         try await fixture.askForLogin(1)
         let reports = try await fixture.dispatching { try await fixture.waitForDelivery(.delivered) }
@@ -86,11 +93,16 @@ import Webhooks
 
     @Test func `a forbidden target is never connected to`() async throws {
         let receiver = try await Receiver()
-        for policy in [TargetPolicy(allowsHTTP: true), TargetPolicy(allowedNetworks: ["127.0.0.0/8"].compactMap { IPPrefix($0) })] {
+        for policy in [
+            TargetPolicy(allowsHTTP: true), TargetPolicy(allowedNetworks: ["127.0.0.0/8"].compactMap { IPPrefix($0) }),
+        ] {
             let fixture = try await DispatchFixture(url: receiver.url())
             try await fixture.askForLogin(1)
             let reports = try await fixture.dispatching(policy: policy) { try await fixture.waitForDelivery(.failed) }
-            #expect(reports[0].attempts.count == 11 && reports[0].attempts.allSatisfy { $0.status == nil && $0.error != nil })
+            #expect(
+                reports[0].attempts.count == 11
+                    && reports[0].attempts.allSatisfy { $0.status == nil && $0.error != nil }
+            )
         }
         let fixture = try await DispatchFixture(url: receiver.url("rebind.example"))
         try await fixture.askForLogin(1)
@@ -130,7 +142,9 @@ import Webhooks
         let receiver = try await Receiver(replies: [.silence])
         let fixture = try await DispatchFixture(url: receiver.url())
         try await fixture.askForLogin(1)
-        let reports = try await fixture.dispatching(timeout: .milliseconds(150)) { try await fixture.waitForDelivery(.delivered) }
+        let reports = try await fixture.dispatching(timeout: .milliseconds(150)) {
+            try await fixture.waitForDelivery(.delivered)
+        }
         #expect(reports[0].attempts.map(\.status) == [nil, 204])
         try await receiver.close()
     }
@@ -148,7 +162,11 @@ import Webhooks
             _ = try await fixture.waitForDelivery(.delivered, count: 2)
         }
         let bodies = try receiver.requests.map { try JSONTree(parsing: $0.body) }
-        #expect(bodies.map { $0["type"] } == ["vm.network.login_required", "vm.network.state_changed", "vm.network.login_required"])
+        #expect(
+            bodies.map { $0["type"] } == [
+                "vm.network.login_required", "vm.network.state_changed", "vm.network.login_required",
+            ]
+        )
         #expect(bodies[2]["data"]?["loginUrl"] == "https://c.example/l/2")
         let superseded = try await fixture.store.deliveries(status: .superseded, limit: 9)
         #expect(superseded.count == 1 && superseded[0].attempts.map(\.status) == [500])
@@ -178,6 +196,27 @@ import Webhooks
             _ = try await fixture.waitForDelivery(.delivered)
         }
         #expect(receiver.requests.count == 2)
+        try await receiver.close()
+    }
+
+    @Test func `a graceful shutdown ends it, also with a delivery under way`() async throws {
+        let receiver = try await Receiver(replies: [.silence])
+        let fixture = try await DispatchFixture(url: receiver.url())
+        try await fixture.askForLogin(1)
+        let logger = Logger(label: "warren.webhooks.tests") { _ in SwiftLogNoOpLogHandler() }
+        let dispatcher = WebhookDispatcher(
+            store: fixture.store,
+            policy: DispatchFixture.open,
+            clock: ManualClock(fixture.start, isJumping: false),
+            group: MultiThreadedEventLoopGroup.singleton,
+            logger: logger
+        )
+        let services = ServiceGroup(services: [dispatcher], logger: logger)
+        async let ended: Void = services.run()
+        await receiver.waitForRequests(1)
+        await services.triggerGracefulShutdown()
+        try await ended
+        #expect(try await fixture.store.deliveries(limit: 9).map(\.status) == [.pending])
         try await receiver.close()
     }
 }

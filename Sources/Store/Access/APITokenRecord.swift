@@ -24,7 +24,11 @@ package struct APITokenRecord: Equatable, Sendable {
     /// The token as lists show it.
     package var answer: APITokenAnswer {
         APITokenAnswer(
-            id: id, name: name, scopes: scopes.sorted { $0.rawValue < $1.rawValue }, vm: vmID, createdAt: createdAt,
+            id: id,
+            name: name,
+            scopes: scopes.sorted { $0.rawValue < $1.rawValue },
+            vm: vmID,
+            createdAt: createdAt,
             expiresAt: expiresAt
         )
     }
@@ -44,7 +48,12 @@ extension WarrenDatabase {
             APITokenRecord.prefix
             + random.replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
         let record = APITokenRecord(
-            id: TokenID(now: now), name: name, scopes: scopes, vmID: vm, createdAt: now, expiresAt: expiresAt
+            id: TokenID(now: now),
+            name: name,
+            scopes: scopes,
+            vmID: vm,
+            createdAt: now,
+            expiresAt: expiresAt
         )
         try await write { transaction in
             try transaction.execute(
@@ -90,9 +99,11 @@ extension WarrenDatabase {
 extension APITokenRecord {
     fileprivate init(_ row: Row) throws {
         self.init(
-            id: try row.parsed("id") { TokenID($0) }, name: row["name"],
+            id: try row.parsed("id") { TokenID($0) },
+            name: row["name"],
             scopes: Set((row["scopes"] as String).split(separator: " ").compactMap { APIScope(rawValue: String($0)) }),
-            vmID: (row["vm_id"] as String?).flatMap { VMID($0) }, createdAt: row.timestamp("created_at"),
+            vmID: (row["vm_id"] as String?).flatMap { VMID($0) },
+            createdAt: row.timestamp("created_at"),
             expiresAt: row.optionalTimestamp("expires_at")
         )
     }

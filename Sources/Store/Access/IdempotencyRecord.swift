@@ -73,7 +73,8 @@ extension WarrenDatabase {
                 [now.millisecondsSinceEpoch - Self.idempotencyLifetime.wholeMilliseconds]
             )
             let row = try Row.fetchOne(
-                transaction.database, sql: "SELECT * FROM idempotency_keys WHERE scope = ? AND key = ?",
+                transaction.database,
+                sql: "SELECT * FROM idempotency_keys WHERE scope = ? AND key = ?",
                 arguments: [key.scope, key.key]
             )
             guard let row else {
@@ -103,7 +104,8 @@ extension WarrenDatabase {
     package func abandonRequest(_ key: IdempotencyKey) async throws(StoreError) {
         try await write { transaction in
             try transaction.execute(
-                "DELETE FROM idempotency_keys WHERE scope = ? AND key = ? AND sealed_response IS NULL", [key.scope, key.key]
+                "DELETE FROM idempotency_keys WHERE scope = ? AND key = ? AND sealed_response IS NULL",
+                [key.scope, key.key]
             )
         }
     }

@@ -12,7 +12,9 @@ extension WarrenDatabase {
         let place = "coordination-keys/\(name)"
         return try await write { transaction in
             let stored = try Data.fetchOne(
-                transaction.database, sql: "SELECT sealed FROM coordination_keys WHERE name = ?", arguments: [name]
+                transaction.database,
+                sql: "SELECT sealed FROM coordination_keys WHERE name = ?",
+                arguments: [name]
             )
             if let stored { return try vault.open(Array(stored), for: place) }
             let secret = make()
@@ -30,11 +32,19 @@ extension WarrenDatabase {
             CoordinationState(
                 nodes: try Row.fetchAll(database, sql: "SELECT * FROM coordination_nodes ORDER BY id").map { row in
                     CoordinationNodeRecord(
-                        id: row["id"], nodeKey: row["node_key"], machineKey: row["machine_key"], document: row["document"]
+                        id: row["id"],
+                        nodeKey: row["node_key"],
+                        machineKey: row["machine_key"],
+                        document: row["document"]
                     )
                 },
-                authKeys: try Row.fetchAll(database, sql: "SELECT * FROM coordination_auth_keys ORDER BY id").map { row in
-                    CoordinationAuthKeyRecord(id: row["id"], hash: Array(row["hash"] as Data), document: row["document"])
+                authKeys: try Row.fetchAll(database, sql: "SELECT * FROM coordination_auth_keys ORDER BY id").map {
+                    row in
+                    CoordinationAuthKeyRecord(
+                        id: row["id"],
+                        hash: Array(row["hash"] as Data),
+                        document: row["document"]
+                    )
                 },
                 counters: Dictionary(
                     try Row.fetchAll(database, sql: "SELECT * FROM coordination_counters")
@@ -48,7 +58,9 @@ extension WarrenDatabase {
     /// Stores a change whole: removals first, so that a key may move from one node to another.
     package func save(_ change: CoordinationChange) async throws(StoreError) {
         try await write { transaction in
-            for id in change.removedNodes { try transaction.execute("DELETE FROM coordination_nodes WHERE id = ?", [id]) }
+            for id in change.removedNodes {
+                try transaction.execute("DELETE FROM coordination_nodes WHERE id = ?", [id])
+            }
             for id in change.removedAuthKeys {
                 try transaction.execute("DELETE FROM coordination_auth_keys WHERE id = ?", [id])
             }

@@ -44,6 +44,10 @@ package final class WarrenDatabase: Sendable {
             throw StoreError(error, path: path)
         }
         try checkKey()
+        logger.info(
+            "database opened",
+            metadata: ["path": "\(path)", "schema": "\(Migrations.schemaVersion)", "new": "\(isNew)"]
+        )
     }
 
     /// Closes the file; everything after fails.
@@ -141,7 +145,9 @@ package final class WarrenDatabase: Sendable {
             let vault = vault
             try pool.write { database in
                 let stored = try Data.fetchOne(
-                    database, sql: "SELECT sealed FROM coordination_keys WHERE name = ?", arguments: [Self.probe]
+                    database,
+                    sql: "SELECT sealed FROM coordination_keys WHERE name = ?",
+                    arguments: [Self.probe]
                 )
                 if let stored {
                     _ = try vault.open(Array(stored), for: Self.probe)

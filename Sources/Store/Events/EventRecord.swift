@@ -23,8 +23,11 @@ package struct EventRecord: Equatable, Sendable {
     init(_ row: Row, vault: SecretVault) throws {
         let id = try row.parsed("id") { EventID($0) }
         event = Event(
-            id: id, seq: row["seq"], type: try row.parsed("type") { EventType(rawValue: $0) },
-            timestamp: row.timestamp("timestamp"), data: try ModelJSON.decode(JSONTree.self, from: row["data"] as String)
+            id: id,
+            seq: row["seq"],
+            type: try row.parsed("type") { EventType(rawValue: $0) },
+            timestamp: row.timestamp("timestamp"),
+            data: try ModelJSON.decode(JSONTree.self, from: row["data"] as String)
         )
         vmID = (row["vm_id"] as String?).flatMap { VMID($0) }
         loginURL = try vault.openText(row["sealed_login_url"], for: .loginURL(of: id))

@@ -13,7 +13,8 @@ extension WarrenDatabase {
     ) async throws(StoreError) -> EventPage {
         let vault = vault
         return try await read { database in
-            let trimmed = try Int64.fetchOne(database, sql: "SELECT value FROM facts WHERE name = 'events-trimmed'") ?? 0
+            let trimmed =
+                try Int64.fetchOne(database, sql: "SELECT value FROM facts WHERE name = 'events-trimmed'") ?? 0
             if let after, after < trimmed { throw StoreError.eventsTrimmed(oldest: trimmed + 1) }
             let start = after ?? trimmed
             var conditions = "seq > ?"
@@ -28,14 +29,17 @@ extension WarrenDatabase {
             }
             arguments += [limit + 1]
             let rows = try Row.fetchAll(
-                database, sql: "SELECT * FROM events WHERE \(conditions) ORDER BY seq LIMIT ?", arguments: arguments
+                database,
+                sql: "SELECT * FROM events WHERE \(conditions) ORDER BY seq LIMIT ?",
+                arguments: arguments
             )
             let records = try rows.prefix(limit).map { try EventRecord($0, vault: vault) }
             let hasMore = rows.count > limit
             // A full page ends at its last event; otherwise everything up to now was looked at, filtered out or not.
             let latest = try Int64.fetchOne(database, sql: "SELECT max(seq) FROM events") ?? start
             return EventPage(
-                records: records, position: hasMore ? records.last?.event.seq ?? start : max(start, latest),
+                records: records,
+                position: hasMore ? records.last?.event.seq ?? start : max(start, latest),
                 hasMore: hasMore
             )
         }
@@ -61,7 +65,9 @@ extension WarrenDatabase {
     package func trimEvents(keeping count: Int) async throws(StoreError) {
         try await write { transaction in
             let limit = try Int64.fetchOne(
-                transaction.database, sql: "SELECT seq FROM events ORDER BY seq DESC LIMIT 1 OFFSET ?", arguments: [count]
+                transaction.database,
+                sql: "SELECT seq FROM events ORDER BY seq DESC LIMIT 1 OFFSET ?",
+                arguments: [count]
             )
             guard let limit else { return }
             try transaction.execute("DELETE FROM events WHERE seq <= ?", [limit])
@@ -98,14 +104,22 @@ extension StoreTransaction {
         )
         latestEvent = database.lastInsertedRowID
         if let kind = draft.type.callback, let callback = vm.spec.networkInterface?.callbacks[kind] {
-            try addDelivery(of: event, loginURL: loginURL, vm: vm.id, endpoint: .callback(kind), url: callback.url, now: now)
+            try addDelivery(
+                of: event,
+                loginURL: loginURL,
+                vm: vm.id,
+                endpoint: .callback(kind),
+                url: callback.url,
+                now: now
+            )
         }
     }
 
     /// Masks the login URLs of a VM in events and deliveries, and supersedes what was not delivered.
     mutating func endLogin(of vm: VMID, now: Timestamp) throws {
         try execute(
-            "UPDATE events SET sealed_login_url = NULL WHERE vm_id = ? AND sealed_login_url IS NOT NULL", [vm.description]
+            "UPDATE events SET sealed_login_url = NULL WHERE vm_id = ? AND sealed_login_url IS NOT NULL",
+            [vm.description]
         )
         try execute(
             """
@@ -115,7 +129,8 @@ extension StoreTransaction {
             [now.millisecondsSinceEpoch, vm.description, EventType.networkLoginRequired.rawValue]
         )
         try execute(
-            "UPDATE outbox SET sealed_login_url = NULL WHERE vm_id = ? AND sealed_login_url IS NOT NULL", [vm.description]
+            "UPDATE outbox SET sealed_login_url = NULL WHERE vm_id = ? AND sealed_login_url IS NOT NULL",
+            [vm.description]
         )
     }
 }

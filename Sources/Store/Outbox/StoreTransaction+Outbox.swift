@@ -43,7 +43,8 @@ extension StoreTransaction {
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?)
             """,
             [
-                id.description, event.id.description, event.type.rawValue, vm.description, endpoint.description, url.text,
+                id.description, event.id.description, event.type.rawValue, vm.description, endpoint.description,
+                url.text,
                 try ModelJSON.text(payload), isDisabled ? nil : try vault.sealText(loginURL, for: .loginURL(of: id)),
                 (isDisabled ? DeliveryStatus.disabled : .pending).rawValue, now.millisecondsSinceEpoch,
                 isDisabled ? nil : due.millisecondsSinceEpoch, isDisabled ? now.millisecondsSinceEpoch : nil,

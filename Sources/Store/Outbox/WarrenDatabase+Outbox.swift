@@ -79,7 +79,9 @@ extension WarrenDatabase {
         try await write { transaction in
             guard
                 let row = try Row.fetchOne(
-                    transaction.database, sql: "SELECT * FROM outbox WHERE id = ?", arguments: [id.description]
+                    transaction.database,
+                    sql: "SELECT * FROM outbox WHERE id = ?",
+                    arguments: [id.description]
                 )
             else { return }
             let number: Int64 = row["number"]
@@ -143,7 +145,9 @@ extension WarrenDatabase {
             }
             arguments += [limit]
             return try Row.fetchAll(
-                database, sql: "SELECT * FROM outbox WHERE \(conditions) ORDER BY number LIMIT ?", arguments: arguments
+                database,
+                sql: "SELECT * FROM outbox WHERE \(conditions) ORDER BY number LIMIT ?",
+                arguments: arguments
             )
             .map { try DeliveryReport($0, in: database) }
         }
@@ -177,7 +181,8 @@ extension StoreTransaction {
 extension DeliveryQueue {
     fileprivate init(_ row: Row) throws {
         self.init(
-            vmID: try row.parsed("vm_id") { VMID($0) }, endpoint: try row.parsed("endpoint") { DeliveryEndpoint($0) }
+            vmID: try row.parsed("vm_id") { VMID($0) },
+            endpoint: try row.parsed("endpoint") { DeliveryEndpoint($0) }
         )
     }
 }
@@ -197,10 +202,16 @@ extension OutboxRecord {
             payload = .object(members)
         }
         self.init(
-            id: id, queue: queue, eventID: try row.parsed("event_id") { EventID($0) },
-            eventType: try row.parsed("event_type") { EventType(rawValue: $0) }, url: try row.parsed("url") { WebURL($0) },
-            body: try ModelJSON.bytes(payload), secrets: own, attempts: row["attempts"],
-            createdAt: row.timestamp("created_at"), dueAt: row.timestamp("next_attempt_at")
+            id: id,
+            queue: queue,
+            eventID: try row.parsed("event_id") { EventID($0) },
+            eventType: try row.parsed("event_type") { EventType(rawValue: $0) },
+            url: try row.parsed("url") { WebURL($0) },
+            body: try ModelJSON.bytes(payload),
+            secrets: own,
+            attempts: row["attempts"],
+            createdAt: row.timestamp("created_at"),
+            dueAt: row.timestamp("next_attempt_at")
         )
     }
 }
@@ -209,20 +220,28 @@ extension DeliveryReport {
     fileprivate init(_ row: Row, in database: Database) throws {
         let number: Int64 = row["number"]
         let attempts = try Row.fetchAll(
-            database, sql: "SELECT * FROM delivery_attempts WHERE outbox_number = ? ORDER BY attempt", arguments: [number]
+            database,
+            sql: "SELECT * FROM delivery_attempts WHERE outbox_number = ? ORDER BY attempt",
+            arguments: [number]
         )
         self.init(
-            id: try row.parsed("id") { DeliveryID($0) }, number: number, queue: try DeliveryQueue(row),
+            id: try row.parsed("id") { DeliveryID($0) },
+            number: number,
+            queue: try DeliveryQueue(row),
             eventID: try row.parsed("event_id") { EventID($0) },
-            eventType: try row.parsed("event_type") { EventType(rawValue: $0) }, url: try row.parsed("url") { WebURL($0) },
+            eventType: try row.parsed("event_type") { EventType(rawValue: $0) },
+            url: try row.parsed("url") { WebURL($0) },
             status: try row.parsed("status") { DeliveryStatus(rawValue: $0) },
             attempts: attempts.map { attempt in
                 DeliveryAttempt(
-                    startedAt: attempt.timestamp("started_at"), latency: .milliseconds(attempt["latency_ms"] as Int64),
-                    status: attempt["status"], error: attempt["error"]
+                    startedAt: attempt.timestamp("started_at"),
+                    latency: .milliseconds(attempt["latency_ms"] as Int64),
+                    status: attempt["status"],
+                    error: attempt["error"]
                 )
             },
-            createdAt: row.timestamp("created_at"), nextAttemptAt: row.optionalTimestamp("next_attempt_at"),
+            createdAt: row.timestamp("created_at"),
+            nextAttemptAt: row.optionalTimestamp("next_attempt_at"),
             finishedAt: row.optionalTimestamp("finished_at")
         )
     }

@@ -51,8 +51,12 @@ struct NodeKeysDocument: Codable {
             throw StoreError.failed(code: -1, message: "stored keys cannot be read")
         }
         return NodeIdentityRecord(
-            control: control, machineKey: machineKey, nodeKey: nodeKey,
-            oldNodeKey: oldNodeKey.flatMap { NodePublicKey(text: $0) }, isRegistered: isRegistered, details: details
+            control: control,
+            machineKey: machineKey,
+            nodeKey: nodeKey,
+            oldNodeKey: oldNodeKey.flatMap { NodePublicKey(text: $0) },
+            isRegistered: isRegistered,
+            details: details
         )
     }
 }

@@ -41,11 +41,17 @@ extension WarrenDatabase {
             )
             .map { row in
                 let vm = try row.parsed("vm_id") { VMID($0) }
-                let identity = try vault.open(NodeKeysDocument.self, row["sealed_keys"] as Data, for: .keys(of: vm)).identity(
-                    control: try row.parsed("control") { ControlTarget($0) }, isRegistered: true, details: .object([:])
-                )
+                let identity = try vault.open(NodeKeysDocument.self, row["sealed_keys"] as Data, for: .keys(of: vm))
+                    .identity(
+                        control: try row.parsed("control") { ControlTarget($0) },
+                        isRegistered: true,
+                        details: .object([:])
+                    )
                 return NodeLogoutRecord(
-                    id: row["id"], vmID: vm, identity: identity, attempts: row["attempts"],
+                    id: row["id"],
+                    vmID: vm,
+                    identity: identity,
+                    attempts: row["attempts"],
                     createdAt: row.timestamp("created_at")
                 )
             }
@@ -73,7 +79,9 @@ extension WarrenDatabase {
         try await write { transaction in
             guard
                 let row = try Row.fetchOne(
-                    transaction.database, sql: "SELECT vm_id FROM node_logouts WHERE id = ?", arguments: [id]
+                    transaction.database,
+                    sql: "SELECT vm_id FROM node_logouts WHERE id = ?",
+                    arguments: [id]
                 )
             else { throw StoreError.notFound }
             let vm = try row.parsed("vm_id") { VMID($0) }
@@ -101,7 +109,9 @@ extension WarrenDatabase {
             guard try transaction.vm(vm) != nil else { return }
             _ = try transaction.change(vm, now: now) { record in
                 record.status.network?.cleanup = status
-                return [EventDraft(.networkRemoved, ["cleanup": .string(status.rawValue), "error": .optional(failure)])]
+                return [
+                    EventDraft(.networkRemoved, ["cleanup": .string(status.rawValue), "error": .optional(failure)])
+                ]
             }
         }
     }

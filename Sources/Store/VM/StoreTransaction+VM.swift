@@ -16,7 +16,8 @@ extension StoreTransaction {
                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """,
                 [
-                    record.id.description, record.spec.name.text, try ModelJSON.text(record.spec), try statusText(record),
+                    record.id.description, record.spec.name.text, try ModelJSON.text(record.spec),
+                    try statusText(record),
                     try ModelJSON.text(record.runtime), try seal(secrets, for: .secrets(of: record.id)),
                     try sealedLoginURL(record), record.createdAt.millisecondsSinceEpoch,
                     record.updatedAt.millisecondsSinceEpoch,
@@ -77,9 +78,12 @@ extension VMRecord {
         var status = try ModelJSON.decode(VMStatus.self, from: row["status"] as String)
         status.network?.loginUrl = try vault.openText(row["sealed_login_url"], for: .loginURL(of: id))
         self.init(
-            id: id, spec: try ModelJSON.decode(VMSpec.self, from: row["spec"] as String), status: status,
+            id: id,
+            spec: try ModelJSON.decode(VMSpec.self, from: row["spec"] as String),
+            status: status,
             runtime: try ModelJSON.decode(JSONTree.self, from: row["runtime"] as String),
-            createdAt: row.timestamp("created_at"), updatedAt: row.timestamp("updated_at"),
+            createdAt: row.timestamp("created_at"),
+            updatedAt: row.timestamp("updated_at"),
             deletedAt: row.optionalTimestamp("deleted_at")
         )
     }

@@ -53,11 +53,14 @@ extension StoreTransaction {
 extension NodeIdentityRecord {
     static func fetch(_ database: Database, _ id: VMID, vault: SecretVault) throws -> NodeIdentityRecord? {
         try Row.fetchOne(
-            database, sql: "SELECT * FROM node_identities WHERE vm_id = ?", arguments: [id.description]
+            database,
+            sql: "SELECT * FROM node_identities WHERE vm_id = ?",
+            arguments: [id.description]
         )
         .map { row in
             try vault.open(NodeKeysDocument.self, row["sealed_keys"] as Data, for: .keys(of: id)).identity(
-                control: try row.parsed("control") { ControlTarget($0) }, isRegistered: row["registered"],
+                control: try row.parsed("control") { ControlTarget($0) },
+                isRegistered: row["registered"],
                 details: try ModelJSON.decode(JSONTree.self, from: row["details"] as String)
             )
         }

@@ -17,7 +17,13 @@ extension WarrenDatabase {
     ) async throws(StoreError) -> VMRecord {
         try await write { transaction in
             let record = VMRecord(
-                id: id, spec: spec, status: status, runtime: runtime, createdAt: now, updatedAt: now, deletedAt: nil
+                id: id,
+                spec: spec,
+                status: status,
+                runtime: runtime,
+                createdAt: now,
+                updatedAt: now,
+                deletedAt: nil
             )
             try transaction.insert(record, secrets: secrets)
             if let identity { try transaction.save(identity, of: id) }
@@ -40,7 +46,9 @@ extension WarrenDatabase {
         let vault = vault
         return try await read { database in
             try Row.fetchOne(
-                database, sql: "SELECT * FROM vms WHERE name = ? AND deleted_at IS NULL", arguments: [name]
+                database,
+                sql: "SELECT * FROM vms WHERE name = ? AND deleted_at IS NULL",
+                arguments: [name]
             )
             .map { try VMRecord($0, vault: vault) }
         }
@@ -55,7 +63,8 @@ extension WarrenDatabase {
         let vault = vault
         return try await read { database in
             let rows = try Row.fetchCursor(
-                database, sql: "SELECT * FROM vms WHERE deleted_at IS NULL AND id > ? ORDER BY id",
+                database,
+                sql: "SELECT * FROM vms WHERE deleted_at IS NULL AND id > ? ORDER BY id",
                 arguments: [after?.description ?? ""]
             )
             var records: [VMRecord] = []
@@ -117,10 +126,12 @@ extension WarrenDatabase {
                 """
             let arguments: StatementArguments = [limit.millisecondsSinceEpoch]
             try transaction.execute(
-                "DELETE FROM outbox WHERE vm_id IN (SELECT id FROM vms WHERE \(gone))", arguments
+                "DELETE FROM outbox WHERE vm_id IN (SELECT id FROM vms WHERE \(gone))",
+                arguments
             )
             try transaction.execute(
-                "DELETE FROM disabled_endpoints WHERE vm_id IN (SELECT id FROM vms WHERE \(gone))", arguments
+                "DELETE FROM disabled_endpoints WHERE vm_id IN (SELECT id FROM vms WHERE \(gone))",
+                arguments
             )
             try transaction.execute("DELETE FROM vms WHERE \(gone)", arguments)
         }

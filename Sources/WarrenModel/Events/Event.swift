@@ -1,9 +1,12 @@
 /// Something that happened, with its place in the one sequence of this host.
 package struct Event: Hashable, Sendable, Codable {
+    /// The identifier.
     package var id: EventID
     /// Grows by at least one with every event.
     package var seq: Int64
+    /// What happened.
     package var type: EventType
+    /// When it happened.
     package var timestamp: Timestamp
     /// Holds `vm` with `id`, `name` and `labels`, and what the type adds.
     package var data: JSONTree

@@ -10,13 +10,18 @@ extension JSONTree {
     /// How many arrays and objects may lie inside each other; deeper input could exhaust the stack of its reader.
     package static let depthLimit = 64
 
+    /// How many values a document may have: reading one costs some ten microseconds, and no body of the API needs a tenth of it.
+    package static let valueLimit = 16_384
+
     /// Reads one document.
     package init(parsing bytes: [UInt8]) throws(JSONSyntaxError) {
         try Self.checkBrackets(in: bytes)
         do {
             self = try JSONDecoder().decode(JSONTree.self, from: Data(bytes))
         } catch DecodingError.dataCorrupted(let context) {
-            throw JSONSyntaxError(detail: context.underlyingError.map { String(describing: $0) } ?? context.debugDescription)
+            throw JSONSyntaxError(
+                detail: context.underlyingError.map { String(describing: $0) } ?? context.debugDescription
+            )
         } catch {
             throw JSONSyntaxError(detail: "A number is too large.")
         }
@@ -27,9 +32,10 @@ extension JSONTree {
         try self.init(parsing: Array(text.utf8))
     }
 
-    /// Refuses what Foundation's parser would take: nesting without bound, and a comma before a closing bracket.
+    /// Refuses what Foundation's parser would take: nesting and values without bound, and a comma before a closing bracket.
     private static func checkBrackets(in bytes: [UInt8]) throws(JSONSyntaxError) {
         var depth = 0
+        var valueCount = 1
         var inString = false
         var isEscaped = false
         var isAfterComma = false
@@ -58,6 +64,10 @@ extension JSONTree {
             default: break
             }
             isAfterComma = byte == UInt8(ascii: ",")
+            if isAfterComma || byte == UInt8(ascii: "[") || byte == UInt8(ascii: "{") { valueCount += 1 }
+            guard valueCount <= valueLimit else {
+                throw JSONSyntaxError(detail: "There are more than \(valueLimit) values.")
+            }
         }
     }
 }

@@ -60,19 +60,25 @@ package enum JSONTree: Sendable, Hashable {
 }
 
 extension JSONTree: ExpressibleByStringLiteral, ExpressibleByBooleanLiteral, ExpressibleByIntegerLiteral {
+    /// The literal as a document.
     package init(stringLiteral value: String) { self = .string(value) }
+    /// The literal as a document.
     package init(booleanLiteral value: Bool) { self = .bool(value) }
+    /// The literal as a document.
     package init(integerLiteral value: Int64) { self = .integer(value) }
 }
 
 extension JSONTree: ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral {
+    /// The literal as a document.
     package init(arrayLiteral elements: JSONTree...) { self = .array(elements) }
+    /// The literal as a document.
     package init(dictionaryLiteral elements: (String, JSONTree)...) {
         self = .object(Dictionary(elements, uniquingKeysWith: { _, last in last }))
     }
 }
 
 extension JSONTree: Codable {
+    /// Reads the JSON form.
     package init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         if container.decodeNil() {
@@ -92,6 +98,7 @@ extension JSONTree: Codable {
         }
     }
 
+    /// Writes the JSON form.
     package func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         switch self {

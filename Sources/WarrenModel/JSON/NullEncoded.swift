@@ -15,6 +15,7 @@ extension NullEncoded: Equatable where Value: Equatable {}
 extension NullEncoded: Hashable where Value: Hashable {}
 
 extension NullEncoded: Encodable where Value: Encodable {
+    /// Writes the JSON form.
     package func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         if let wrappedValue { try container.encode(wrappedValue) } else { try container.encodeNil() }
@@ -22,6 +23,7 @@ extension NullEncoded: Encodable where Value: Encodable {
 }
 
 extension NullEncoded: Decodable where Value: Decodable {
+    /// Reads the JSON form.
     package init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         wrappedValue = container.decodeNil() ? nil : try container.decode(Value.self)

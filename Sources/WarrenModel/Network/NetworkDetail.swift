@@ -2,11 +2,15 @@
 package struct NetworkDetail: Hashable, Sendable, Codable {
     /// What the VM's answer also says.
     package var status: NetworkStatus
+    /// The other nodes that it knows.
     package var peers: [PeerStatus]
+    /// What it found out about the network, or null before it did.
     @NullEncoded package var netcheck: NetcheckReport?
+    /// What names the guest can resolve.
     package var dns: DNSReport
     /// The prefixes that are routed into the tailnet.
     package var routes: [String]
+    /// How many packets were dropped, by reason.
     package var drops: [String: UInt64]
 
     /// Joins the parts.
@@ -34,16 +38,25 @@ package struct NetworkDetail: Hashable, Sendable, Codable {
 
 /// One peer as a node sees it.
 package struct PeerStatus: Hashable, Sendable, Codable {
+    /// The name.
     package var name: String
+    /// The tailnet addresses.
     package var addresses: [String]
+    /// Whether control sees it, or null when control does not say.
     @NullEncoded package var online: Bool?
     /// `direct`, `derp:<code>`, or null while nothing is known.
     @NullEncoded package var path: String?
+    /// The address at which it is reached directly, or null.
     @NullEncoded package var endpoint: String?
+    /// The round trip in milliseconds, or null before it was measured.
     @NullEncoded package var latencyMs: Double?
+    /// Octets received from it.
     package var rxBytes: UInt64
+    /// Octets sent to it.
     package var txBytes: UInt64
+    /// When keys were last agreed on.
     @NullEncoded package var lastHandshake: Timestamp?
+    /// Whether it offers itself as exit node.
     package var exitNode: Bool
 
     /// Joins the parts.
@@ -74,6 +87,7 @@ package struct PeerStatus: Hashable, Sendable, Codable {
 
 /// What a node found out about its own place in the network.
 package struct NetcheckReport: Hashable, Sendable, Codable {
+    /// Whether UDP gets out.
     package var udp: Bool
     /// The addresses at which others may reach the node.
     package var endpoints: [String]
@@ -90,8 +104,11 @@ package struct NetcheckReport: Hashable, Sendable, Codable {
 
 /// What names the guest can resolve.
 package struct DNSReport: Hashable, Sendable, Codable {
+    /// Whether the names of peers resolve.
     package var magicDns: Bool
+    /// What short names are completed with.
     package var searchDomains: [String]
+    /// Who is asked about other names.
     package var resolvers: [String]
 
     /// Joins the parts.

@@ -39,6 +39,7 @@ extension InternetAccess: Codable, CustomStringConvertible {
         }
     }
 
+    /// Reads the JSON form.
     package init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         let text = try container.decode(String.self)
@@ -51,6 +52,7 @@ extension InternetAccess: Codable, CustomStringConvertible {
         }
     }
 
+    /// Writes the JSON form.
     package func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         try container.encode(description)

@@ -1,21 +1,34 @@
 /// How a VM's node is: the `network` member of a VM.
 package struct NetworkStatus: Hashable, Sendable, Codable {
+    /// What it is doing.
     package var state: NetworkState
+    /// The number of `state`.
     package private(set) var stateCode: Int
+    /// Since when `state` holds.
     package var since: Timestamp
+    /// Why, when that is not obvious.
     @NullEncoded package var stateReason: StateReason?
     /// As good as a credential: masked before it is shown to those without `network:write`.
     @NullEncoded package var loginUrl: String?
+    /// Since when the login URL is offered.
     @NullEncoded package var loginUrlSince: Timestamp?
+    /// The tailnet addresses.
     package var addresses: [String]
     /// With its final dot.
     @NullEncoded package var dnsName: String?
+    /// What control calls the node.
     @NullEncoded package var nodeId: String?
+    /// The name of the tailnet.
     @NullEncoded package var tailnet: String?
+    /// When its key ends, or null for never.
     @NullEncoded package var keyExpiry: Timestamp?
+    /// Whether it offers itself as exit node.
     @NullEncoded package var exitNode: String?
+    /// Whether the guest reaches the internet.
     package var internet: InternetAccess
+    /// The relay at which others find the node.
     @NullEncoded package var homeDerp: HomeDERP?
+    /// How many peers the node has.
     package var peerCount: Int
     /// What is degraded, one sentence each.
     package var health: [String]
@@ -60,8 +73,11 @@ package struct NetworkStatus: Hashable, Sendable, Codable {
 
 /// The relay that a node calls home.
 package struct HomeDERP: Hashable, Sendable, Codable {
+    /// The number of the region.
     package var regionId: Int
+    /// The short name of the region.
     package var regionCode: String
+    /// The round trip in milliseconds, or null before it was measured.
     @NullEncoded package var latencyMs: Double?
 
     /// Joins the parts.

@@ -191,8 +191,15 @@ extension ObjectReader {
     }
 
     /// A span of time as Go writes it, within `range`.
-    package mutating func duration(_ name: String, in range: ClosedRange<Duration>, nullable: Bool = false) -> Duration? {
-        guard let value = parsed(name, format: "a duration such as 30s or 5m", nullable: nullable, { Duration(goText: $0) })
+    package mutating func duration(_ name: String, in range: ClosedRange<Duration>, nullable: Bool = false) -> Duration?
+    {
+        guard
+            let value = parsed(
+                name,
+                format: "a duration such as 30s or 5m",
+                nullable: nullable,
+                { Duration(goText: $0) }
+            )
         else { return nil }
         guard range.contains(value) else {
             fail(name, .outOfRange, "must be \(range.lowerBound.goText) to \(range.upperBound.goText)")

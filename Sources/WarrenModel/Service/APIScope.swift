@@ -14,12 +14,19 @@ package enum APIScope: String, Hashable, Sendable, Codable, CaseIterable {
 
 /// A token as lists show it; `token` only in the answer that made it.
 package struct APITokenAnswer: Hashable, Sendable, Codable {
+    /// The identifier.
     package var id: TokenID
+    /// The name.
     package var name: String
+    /// What it allows.
     package var scopes: [APIScope]
+    /// The only VM it is good for, or null.
     @NullEncoded package var vm: VMID?
+    /// When it was made.
     package var createdAt: Timestamp
+    /// When it ends.
     @NullEncoded package var expiresAt: Timestamp?
+    /// The token itself, in the answer that made it.
     package var token: String?
 
     /// Joins the parts.

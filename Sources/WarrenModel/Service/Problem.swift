@@ -2,11 +2,15 @@
 package struct Problem: Hashable, Sendable, Codable, Error {
     /// `/problems/<slug>`, a page that says what to do.
     package var type: String
+    /// What kind of failure it is, in a few words.
     package var title: String
+    /// The HTTP status.
     package var status: Int
+    /// What happened, for people.
     package var detail: String
     /// The path of the request.
     package var instance: String?
+    /// The request that failed, as log lines name it.
     package var requestId: String?
     /// Every fault of a body, for `validation-failed`.
     package var errors: [FieldError]?
@@ -39,6 +43,7 @@ package struct Problem: Hashable, Sendable, Codable, Error {
 
 /// One page of a list.
 package struct Page<Item: Codable & Sendable>: Sendable, Codable {
+    /// What the page holds.
     package var items: [Item]
     /// Asks for the next page; null on the last.
     @NullEncoded package var nextCursor: String?

@@ -1,8 +1,12 @@
 /// The answer of `GET /v1`.
 package struct ServiceDescription: Hashable, Sendable, Codable {
+    /// The name.
     package var name: String
+    /// The version of the daemon.
     package var version: String
+    /// The ways in which this host can run guests.
     package var accelerators: [Accelerator]
+    /// What it allows at most.
     package var limits: ServiceLimits
     /// What this version serves, as words.
     package var capabilities: [String]
@@ -25,10 +29,15 @@ package struct ServiceDescription: Hashable, Sendable, Codable {
 
 /// What this host allows at most.
 package struct ServiceLimits: Hashable, Sendable, Codable {
+    /// How many VMs.
     package var maxVMs: Int
+    /// How much memory for all VMs together.
     package var maxMemoryMiB: Int
+    /// How much memory for one VM.
     package var maxMemoryMiBPerVM: Int
+    /// How many virtual CPUs for one VM.
     package var maxCPUsPerVM: Int
+    /// How long a request body.
     package var maxBodyBytes: Int
 
     /// Joins the parts.
@@ -45,8 +54,11 @@ package struct ServiceLimits: Hashable, Sendable, Codable {
 package struct HealthAnswer: Hashable, Sendable, Codable {
     /// One check by name.
     package struct Check: Hashable, Sendable, Codable {
+        /// The name.
         package var name: String
+        /// Whether it passed.
         package var ok: Bool
+        /// What happened, for people.
         @NullEncoded package var detail: String?
 
         /// Joins the parts.
@@ -59,6 +71,7 @@ package struct HealthAnswer: Hashable, Sendable, Codable {
 
     /// `ok` or `failing`.
     package var status: String
+    /// The checks by name.
     package var checks: [Check]
 
     /// Sums up checks.

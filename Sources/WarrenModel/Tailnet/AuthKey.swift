@@ -1,9 +1,12 @@
 /// The body of `POST /v1/tailnet/auth-keys`.
 package struct CreateAuthKeyRequest: Hashable, Sendable {
+    /// Whether it is good for more than one node.
     package let reusable: Bool
+    /// Whether control forgets the node when it is gone.
     package let ephemeral: Bool
     /// How long the key is good.
     package let expiry: Duration
+    /// The tags a node gets by it.
     package let tags: [String]
 
     /// How long a key is good when the request does not say: 90 days, as upstream.
@@ -38,7 +41,8 @@ package struct CreateAuthKeyRequest: Hashable, Sendable {
                 return text
             }
             return CreateAuthKeyRequest(
-                reusable: reader.bool("reusable") ?? false, ephemeral: reader.bool("ephemeral") ?? false,
+                reusable: reader.bool("reusable") ?? false,
+                ephemeral: reader.bool("ephemeral") ?? false,
                 expiry: reader.duration("expiry", in: .seconds(1) ... .seconds(366 * 86_400)) ?? Self.defaultExpiry,
                 tags: tags ?? []
             )
@@ -56,14 +60,23 @@ package struct CreateAuthKeyRequest: Hashable, Sendable {
 
 /// An auth key of the embedded coordination server; `key` only in the answer that made it.
 package struct AuthKeyAnswer: Hashable, Sendable, Codable {
+    /// Names the key without being it.
     package var id: String
+    /// The key itself, in the answer that made it.
     package var key: String?
+    /// Whether it is good for more than one node.
     package var reusable: Bool
+    /// Whether control forgets the node when it is gone.
     package var ephemeral: Bool
+    /// The tags a node gets by it.
     package var tags: [String]
+    /// When it was made.
     package var createdAt: Timestamp
+    /// When it ends.
     package var expiresAt: Timestamp
+    /// Whether a node was registered by it.
     package var used: Bool
+    /// Whether it was taken back.
     package var revoked: Bool
 
     /// Joins the parts.

@@ -1,15 +1,26 @@
 /// A node of the embedded coordination server.
 package struct TailnetNodeAnswer: Hashable, Sendable, Codable {
+    /// The identifier.
     package var id: String
+    /// The name.
     package var name: String
+    /// The full name, with its final dot.
     package var dnsName: String
+    /// The tailnet addresses.
     package var addresses: [String]
+    /// Whose node it is.
     package var user: String
+    /// The tags it has.
     package var tags: [String]
+    /// Whether control forgets the node when it is gone.
     package var ephemeral: Bool
+    /// Whether control sees it, or null when control does not say.
     package var online: Bool
+    /// When it was made.
     package var createdAt: Timestamp
+    /// When it was last connected, or null while it is.
     @NullEncoded package var lastSeen: Timestamp?
+    /// When its key ends, or null for never.
     @NullEncoded package var keyExpiry: Timestamp?
 
     /// Joins the parts.
@@ -42,14 +53,19 @@ package struct TailnetNodeAnswer: Hashable, Sendable, Codable {
 
 /// A login that waits for approval at the embedded coordination server.
 package struct TailnetLoginAnswer: Hashable, Sendable, Codable {
+    /// The identifier.
     package var id: String
+    /// The name the node asks for.
     package var hostname: String
+    /// The operating system it says it runs.
     package var os: String
     /// The short form of the node's key.
     package var nodeKey: String
     /// From where the request came.
     @NullEncoded package var remoteAddress: String?
+    /// When it was made.
     package var createdAt: Timestamp
+    /// When it ends.
     package var expiresAt: Timestamp
 
     /// Joins the parts.

@@ -34,6 +34,7 @@ extension DNSLabel: CustomStringConvertible {
 }
 
 extension DNSLabel: Codable {
+    /// Reads the JSON form.
     package init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         guard let value = DNSLabel(try container.decode(String.self)) else {
@@ -42,6 +43,7 @@ extension DNSLabel: Codable {
         self = value
     }
 
+    /// Writes the JSON form.
     package func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         try container.encode(text)

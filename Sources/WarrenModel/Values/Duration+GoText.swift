@@ -78,6 +78,7 @@ package struct DurationText: Hashable, Sendable, Codable {
     /// Wraps a span.
     package init(_ duration: Duration) { self.duration = duration }
 
+    /// Reads the JSON form.
     package init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         guard let duration = Duration(goText: try container.decode(String.self)) else {
@@ -86,6 +87,7 @@ package struct DurationText: Hashable, Sendable, Codable {
         self.duration = duration
     }
 
+    /// Writes the JSON form.
     package func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         try container.encode(duration.goText)

@@ -33,6 +33,7 @@ extension PrefixedID {
     /// Order of making.
     package static func < (lhs: Self, rhs: Self) -> Bool { lhs.ulid < rhs.ulid }
 
+    /// Reads the JSON form.
     package init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         guard let value = Self(try container.decode(String.self)) else {
@@ -41,6 +42,7 @@ extension PrefixedID {
         self = value
     }
 
+    /// Writes the JSON form.
     package func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         try container.encode(description)
@@ -49,42 +51,60 @@ extension PrefixedID {
 
 /// Identifies a VM for good, also after its deletion.
 package struct VMID: PrefixedID {
+    /// The word before `_`.
     package static let prefix = "vm"
+    /// The part that tells one from the other.
     package let ulid: ULID
+    /// The identifier with this part.
     package init(_ ulid: ULID) { self.ulid = ulid }
 }
 
 /// Identifies a disk image.
 package struct ImageID: PrefixedID {
+    /// The word before `_`.
     package static let prefix = "img"
+    /// The part that tells one from the other.
     package let ulid: ULID
+    /// The identifier with this part.
     package init(_ ulid: ULID) { self.ulid = ulid }
 }
 
 /// Identifies an event; deliveries carry it as `webhook-id`.
 package struct EventID: PrefixedID {
+    /// The word before `_`.
     package static let prefix = "evt"
+    /// The part that tells one from the other.
     package let ulid: ULID
+    /// The identifier with this part.
     package init(_ ulid: ULID) { self.ulid = ulid }
 }
 
 /// Identifies a webhook endpoint.
 package struct WebhookID: PrefixedID {
+    /// The word before `_`.
     package static let prefix = "whk"
+    /// The part that tells one from the other.
     package let ulid: ULID
+    /// The identifier with this part.
     package init(_ ulid: ULID) { self.ulid = ulid }
 }
 
 /// Identifies the delivery of one event to one endpoint.
 package struct DeliveryID: PrefixedID {
+    /// The word before `_`.
     package static let prefix = "dlv"
+    /// The part that tells one from the other.
     package let ulid: ULID
+    /// The identifier with this part.
     package init(_ ulid: ULID) { self.ulid = ulid }
 }
 
 /// Identifies an API token without being it.
 package struct TokenID: PrefixedID {
+    /// The word before `_`.
     package static let prefix = "tok"
+    /// The part that tells one from the other.
     package let ulid: ULID
+    /// The identifier with this part.
     package init(_ ulid: ULID) { self.ulid = ulid }
 }

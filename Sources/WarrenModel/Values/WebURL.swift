@@ -71,7 +71,9 @@ package struct WebURL: Hashable, Sendable {
             hostText = authority[..<colon]
         }
         if hostText.hasPrefix("[") {
-            guard hostText.hasSuffix("]"), let address = IPv6Address(hostText.dropFirst().dropLast()) else { return nil }
+            guard hostText.hasSuffix("]"), let address = IPv6Address(hostText.dropFirst().dropLast()) else {
+                return nil
+            }
             return (address.description, port)
         }
         return isHostName(hostText) ? (hostText.lowercased(), port) : nil
@@ -99,6 +101,7 @@ extension WebURL: CustomStringConvertible {
 }
 
 extension WebURL: Codable {
+    /// Reads the JSON form.
     package init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         guard let value = WebURL(try container.decode(String.self)) else {
@@ -107,6 +110,7 @@ extension WebURL: Codable {
         self = value
     }
 
+    /// Writes the JSON form.
     package func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         try container.encode(text)

@@ -43,6 +43,7 @@ extension WebhookSecret: CustomStringConvertible, CustomReflectable {
 }
 
 extension WebhookSecret: Codable {
+    /// Reads the JSON form.
     package init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         guard let value = WebhookSecret(try container.decode(String.self)) else {

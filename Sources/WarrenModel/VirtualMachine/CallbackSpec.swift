@@ -78,11 +78,16 @@ package struct CallbackRequest: Hashable, Sendable {
         return ObjectReader.read(tree, at: reader.path(name), into: reader.faults) { reader in
             let url = reader.parsed("url", format: urlFormat, required: true) { WebURL($0) }
             let secret = reader.parsed(
-                "secret", format: "whsec_ and 24 to 64 octets in base 64", nullable: true
+                "secret",
+                format: "whsec_ and 24 to 64 octets in base 64",
+                nullable: true
             ) { WebhookSecret($0) }
             let headers = reader.dictionary(
-                "headers", count: 16, keyFormat: "a header field name that deliveries do not set themselves",
-                isKey: isAllowedHeader, valueOctets: 0...4096
+                "headers",
+                count: 16,
+                keyFormat: "a header field name that deliveries do not set themselves",
+                isKey: isAllowedHeader,
+                valueOctets: 0...4096
             )
             guard let url else { return nil }
             return CallbackRequest(url: url, secret: secret, headers: (headers ?? [:]).mapValues { SecretText($0) })

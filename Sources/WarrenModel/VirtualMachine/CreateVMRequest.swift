@@ -35,16 +35,21 @@ package struct CreateVMRequest: Hashable, Sendable {
         image = reader.parsed("image", format: "an image's name or id") { Self.isImageReference($0) ? $0 : nil }
         cpus = reader.integer("cpus", in: 1...max(1, limits.maxCPUs)) ?? 1
         memoryMiB = reader.integer(
-            "memoryMiB", in: VMLimits.minMemoryMiB...max(VMLimits.minMemoryMiB, limits.maxMemoryMiB)
+            "memoryMiB",
+            in: VMLimits.minMemoryMiB...max(VMLimits.minMemoryMiB, limits.maxMemoryMiB)
         )
         kernelArgs = reader.string("kernelArgs", octets: 0...Self.maxKernelArgsOctets, nullable: true)
         networkInterface = reader.object("networkInterface", nullable: true, NetworkInterfaceRequest.read)
         autostart = reader.bool("autostart") ?? true
         restart = reader.object("restart", RestartPolicy.read) ?? .standard
-        labels = reader.dictionary(
-            "labels", count: Self.maxLabels, keyFormat: "1 to 63 letters, digits, dots, hyphens, underscores or slashes",
-            isKey: Self.isLabelKey, valueOctets: 0...255
-        ) ?? [:]
+        labels =
+            reader.dictionary(
+                "labels",
+                count: Self.maxLabels,
+                keyFormat: "1 to 63 letters, digits, dots, hyphens, underscores or slashes",
+                isKey: Self.isLabelKey,
+                valueOctets: 0...255
+            ) ?? [:]
         reader.notSupported("disks", "userData", "files", "autoDestroy", "ttl")
     }
 
@@ -61,17 +66,29 @@ package struct CreateVMRequest: Hashable, Sendable {
             for (kind, callback) in request.callbacks {
                 callbacks[kind] = CallbackSpec(url: callback.url, headerNames: callback.headers.keys.sorted())
                 secrets.callbacks[kind] = CallbackSecrets(
-                    signingSecret: callback.secret ?? .random(using: &generator), headers: callback.headers
+                    signingSecret: callback.secret ?? .random(using: &generator),
+                    headers: callback.headers
                 )
             }
             interface = NetworkInterfaceSpec(
-                control: request.control ?? defaults.control, hasAuthKey: request.authKey != nil, callbacks: callbacks,
-                hostname: request.hostname ?? name, isEphemeral: request.isEphemeral, acceptsDNS: request.acceptsDNS
+                control: request.control ?? defaults.control,
+                hasAuthKey: request.authKey != nil,
+                callbacks: callbacks,
+                hostname: request.hostname ?? name,
+                isEphemeral: request.isEphemeral,
+                acceptsDNS: request.acceptsDNS
             )
         }
         let spec = VMSpec(
-            name: name, image: image ?? defaults.image, cpus: cpus, memoryMiB: memoryMiB ?? defaults.memoryMiB,
-            kernelArgs: kernelArgs, networkInterface: interface, autostart: autostart, restart: restart, labels: labels
+            name: name,
+            image: image ?? defaults.image,
+            cpus: cpus,
+            memoryMiB: memoryMiB ?? defaults.memoryMiB,
+            kernelArgs: kernelArgs,
+            networkInterface: interface,
+            autostart: autostart,
+            restart: restart,
+            labels: labels
         )
         return (spec, secrets)
     }

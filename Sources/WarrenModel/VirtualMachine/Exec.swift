@@ -50,16 +50,23 @@ package struct ExecRequest: Hashable, Sendable {
             reader.faults.add(.outOfRange, at: reader.path("command") + "/0", "must not be empty")
         }
         let environment = reader.dictionary(
-            "env", count: 256, keyFormat: "a variable's name: letters, digits and underscores, no digit first",
-            isKey: isVariableName, valueOctets: 0...131_072, multiline: true
+            "env",
+            count: 256,
+            keyFormat: "a variable's name: letters, digits and underscores, no digit first",
+            isKey: isVariableName,
+            valueOctets: 0...131_072,
+            multiline: true
         )
         let directory = reader.parsed("cwd", format: "an absolute path", nullable: true) {
             $0.hasPrefix("/") && $0.utf8.count <= 4095 ? $0 : nil
         }
         let input = reader.parsed("stdinBase64", format: "base 64", octets: 0...(1 << 20), base64)
         return ExecRequest(
-            command: command ?? [], environment: environment ?? [:], workingDirectory: directory,
-            userID: reader.integer("uid", in: 0...Int(Int32.max)), groupID: reader.integer("gid", in: 0...Int(Int32.max)),
+            command: command ?? [],
+            environment: environment ?? [:],
+            workingDirectory: directory,
+            userID: reader.integer("uid", in: 0...Int(Int32.max)),
+            groupID: reader.integer("gid", in: 0...Int(Int32.max)),
             standardInput: input ?? [],
             timeout: reader.duration("timeout", in: .milliseconds(1) ... .seconds(3600)) ?? defaultTimeout
         )
@@ -81,8 +88,11 @@ package struct ExecAnswer: Hashable, Sendable, Codable {
     @NullEncoded package var exitCode: Int?
     /// The signal that ended it, or nil.
     @NullEncoded package var signal: Int?
+    /// What the program wrote to its standard output.
     package var stdoutBase64: String
+    /// What the program wrote to its standard error.
     package var stderrBase64: String
+    /// Whether the time-out ended the program.
     package var timedOut: Bool
     /// Whether output beyond the limit was cut off.
     package var truncated: Bool

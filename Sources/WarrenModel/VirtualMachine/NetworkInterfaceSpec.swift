@@ -28,6 +28,7 @@ extension ControlTarget: CustomStringConvertible {
 }
 
 extension ControlTarget: Codable {
+    /// Reads the JSON form.
     package init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         guard let value = ControlTarget(try container.decode(String.self)) else {
@@ -36,6 +37,7 @@ extension ControlTarget: Codable {
         self = value
     }
 
+    /// Writes the JSON form.
     package func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         try container.encode(description)
@@ -110,9 +112,16 @@ package struct NetworkInterfaceRequest: Hashable, Sendable {
     static func read(_ reader: inout ObjectReader) -> NetworkInterfaceRequest? {
         var request = NetworkInterfaceRequest()
         request.authKey = reader.parsed(
-            "authKey", format: "1 to 512 visible ASCII characters", nullable: true, authKey
+            "authKey",
+            format: "1 to 512 visible ASCII characters",
+            nullable: true,
+            authKey
         )
-        request.control = reader.parsed("controlUrl", format: "embedded, or an absolute http or https URL", nullable: true) {
+        request.control = reader.parsed(
+            "controlUrl",
+            format: "embedded, or an absolute http or https URL",
+            nullable: true
+        ) {
             ControlTarget($0)
         }
         for kind in CallbackKind.allCases {
@@ -122,13 +131,20 @@ package struct NetworkInterfaceRequest: Hashable, Sendable {
         request.isEphemeral = reader.bool("ephemeral") ?? false
         request.acceptsDNS = reader.bool("acceptDns") ?? true
         reader.notSupported(
-            "tags", "exitNode", "exitNodeAllowLanAccess", "acceptRoutes", "advertiseRoutes", "shieldsUp", "transport"
+            "tags",
+            "exitNode",
+            "exitNodeAllowLanAccess",
+            "acceptRoutes",
+            "advertiseRoutes",
+            "shieldsUp",
+            "transport"
         )
         return request
     }
 
     /// Checks an auth key's shape; whether it is good only control knows.
     package static func authKey(_ text: String) -> SecretText? {
-        (1...512).contains(text.utf8.count) && text.utf8.allSatisfy { (0x21...0x7E).contains($0) } ? SecretText(text) : nil
+        (1...512).contains(text.utf8.count) && text.utf8.allSatisfy { (0x21...0x7E).contains($0) }
+            ? SecretText(text) : nil
     }
 }

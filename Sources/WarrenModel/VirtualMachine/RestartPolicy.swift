@@ -28,7 +28,8 @@ package struct RestartPolicy: Hashable, Sendable, Codable {
         let policy = reader.choice("policy", of: Kind.self)
         let maxRetries = reader.integer("maxRetries", in: 0...1000)
         return RestartPolicy(
-            policy: policy ?? standard.policy, maxRetries: maxRetries ?? standard.maxRetries
+            policy: policy ?? standard.policy,
+            maxRetries: maxRetries ?? standard.maxRetries
         )
     }
 }

@@ -15,7 +15,8 @@ package struct StopRequest: Hashable, Sendable {
     package init(_ body: JSONTree) throws(ValidationFailure) {
         self = try ObjectReader.decode(body) { reader in
             StopRequest(
-                timeout: reader.duration("timeout", in: .zero ... .seconds(3600)), isForced: reader.bool("force") ?? false
+                timeout: reader.duration("timeout", in: .zero ... .seconds(3600)),
+                isForced: reader.bool("force") ?? false
             )
         }
     }
@@ -31,7 +32,10 @@ package struct NetworkLoginRequest: Hashable, Sendable {
         authKey = try ObjectReader.decode(body) { reader in
             .some(
                 reader.parsed(
-                    "authKey", format: "1 to 512 visible ASCII characters", nullable: true, NetworkInterfaceRequest.authKey
+                    "authKey",
+                    format: "1 to 512 visible ASCII characters",
+                    nullable: true,
+                    NetworkInterfaceRequest.authKey
                 )
             )
         }

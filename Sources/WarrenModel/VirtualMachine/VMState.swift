@@ -1,6 +1,7 @@
 /// What a VM is doing.
 package enum VMState: String, Hashable, Sendable, Codable, CaseIterable {
-    case creating, starting, running, pausing, paused, resuming, stopping, stopped, suspending, suspended, failed, deleting
+    case creating, starting, running, pausing, paused, resuming, stopping, stopped, suspending, suspended, failed,
+        deleting
 
     /// Whether the state ends by itself, in success or failure, before its deadline.
     package var isTransient: Bool {

@@ -1,28 +1,46 @@
 /// A VM as the API answers it: its spec without secrets, and how it is.
 package struct VirtualMachine: Hashable, Sendable, Codable {
+    /// The identifier.
     package var id: VMID
+    /// The name.
     package var name: VMName
+    /// The image's name or id.
     package var image: String
+    /// How many virtual CPUs.
     package var cpus: Int
+    /// The guest's memory.
     package var memoryMiB: Int
+    /// What is added to the kernel's command line.
     @NullEncoded package var kernelArgs: String?
+    /// The tailnet side, or null for a VM without a network.
     @NullEncoded package var networkInterface: NetworkInterfaceAnswer?
+    /// Whether the VM starts with the daemon.
     package var autostart: Bool
+    /// What happens when the guest ends unasked.
     package var restart: RestartPolicy
+    /// Free words of the user.
     package var labels: [String: String]
     /// Counts changes of the spec.
     package var generation: Int64
     /// Counts changes of state.
     package var stateGeneration: Int64
+    /// When it was made.
     package var createdAt: Timestamp
+    /// When anything about it changed last.
     package var updatedAt: Timestamp
+    /// What the user wants it to be doing.
     package var desiredState: DesiredState
+    /// What it is doing.
     package var state: VMState
+    /// Why, when that is not obvious.
     @NullEncoded package var stateReason: StateReason?
+    /// Since when `state` holds.
     package var stateSince: Timestamp
     /// By when a transient state ends or fails.
     @NullEncoded package var stateDeadline: Timestamp?
+    /// How QEMU runs it, once it ran.
     @NullEncoded package var accelerator: Accelerator?
+    /// How its node is, or null for a VM without a network.
     @NullEncoded package var network: NetworkStatus?
 
     /// Joins a spec with how the VM is.
@@ -56,13 +74,21 @@ package struct VirtualMachine: Hashable, Sendable, Codable {
 
 /// The changing half of a VM, as it is stored.
 package struct VMStatus: Hashable, Sendable, Codable {
+    /// Counts changes of the spec.
     package var generation: Int64
+    /// Counts changes of state.
     package var stateGeneration: Int64
+    /// What the user wants it to be doing.
     package var desiredState: DesiredState
+    /// What it is doing.
     package var state: VMState
+    /// Why, when that is not obvious.
     package var stateReason: StateReason?
+    /// Since when `state` holds.
     package var stateSince: Timestamp
+    /// By when a transient state ends or fails.
     package var stateDeadline: Timestamp?
+    /// How QEMU runs it, once it ran.
     package var accelerator: Accelerator?
     /// Nil for a VM without a network.
     package var network: NetworkStatus?
@@ -93,13 +119,21 @@ package struct VMStatus: Hashable, Sendable, Codable {
 
 /// `networkInterface` as the API answers it: secrets only as `{"set": true}`.
 package struct NetworkInterfaceAnswer: Hashable, Sendable, Codable {
+    /// Whether there is an auth key.
     package var authKey: SecretAnswer
+    /// The control server.
     package var controlUrl: ControlTarget
+    /// Who is told of login URLs.
     @NullEncoded package var loginUrlCb: CallbackAnswer?
+    /// Who is told of the node's states.
     @NullEncoded package var stateUpdateCb: CallbackAnswer?
+    /// Who is told of the node's peers.
     @NullEncoded package var netmapUpdateCb: CallbackAnswer?
+    /// The name the node asks for.
     package var hostname: DNSLabel
+    /// Whether control forgets the node when it is gone.
     package var ephemeral: Bool
+    /// Whether the guest uses MagicDNS.
     package var acceptDns: Bool
 
     /// Shows a spec.
@@ -126,8 +160,11 @@ package struct NetworkInterfaceAnswer: Hashable, Sendable, Codable {
 
 /// A callback as the API answers it.
 package struct CallbackAnswer: Hashable, Sendable, Codable {
+    /// The endpoint.
     package var url: WebURL
+    /// What signs the deliveries.
     package var secret: SecretAnswer
+    /// Extra header fields by name.
     package var headers: [String: SecretAnswer]
 
     /// Shows a spec.
@@ -147,6 +184,7 @@ package enum SecretAnswer: Hashable, Sendable, Codable {
 
     private enum CodingKeys: String, CodingKey { case set }
 
+    /// Reads the JSON form.
     package init(from decoder: any Decoder) throws {
         if let text = try? decoder.singleValueContainer().decode(String.self) {
             self = .shown(text)
@@ -155,6 +193,7 @@ package enum SecretAnswer: Hashable, Sendable, Codable {
         }
     }
 
+    /// Writes the JSON form.
     package func encode(to encoder: any Encoder) throws {
         switch self {
         case .isSet(let isSet):
