@@ -1,3 +1,4 @@
+package import Store
 package import WarrenModel
 
 /// Why a request about a VM cannot be served.
@@ -8,14 +9,31 @@ package enum VMError: Error, Hashable, Sendable {
     case nameTaken(String)
     /// The VM's state forbids the request.
     case invalidTransition(from: VMState, request: String)
-    /// The host has no room; `retryAfter` is a hint.
+    /// The spec is not the one that the request was made for.
+    case changedMeanwhile
+    /// The host has no room.
     case capacityExceeded(StateReason)
-    /// A rule that only the whole of the spec and this host can judge.
+    /// Rules that only this host can judge.
     case invalidSpec([FieldError])
+    /// The VM has no network.
+    case noNetwork(String)
     /// The guest has no agent that answers.
     case noGuestAgent(String)
+    /// The guest's agent cannot do what was asked.
+    case agentUnsupported(String)
     /// The guest or QEMU did not do as asked.
     case hypervisorFailure(String)
-    /// The daemon is going down.
+    /// The database did not do as asked.
+    case store(StoreError)
+    /// The daemon is going down, or not up yet.
     case shuttingDown
+
+    /// The error of the store as the one about a VM.
+    init(_ error: StoreError) {
+        switch error {
+        case .nameTaken(let name): self = .nameTaken("\(name)")
+        case .notFound: self = .notFound("")
+        default: self = .store(error)
+        }
+    }
 }

@@ -89,7 +89,8 @@ package struct VMLifecycle: Hashable, Sendable {
         case .launched:
             switch state {
             case .starting: return enter(.running)
-            case .stopping, .deleting: return [.killQEMU]
+            // A guest found alive that should not be.
+            case .stopping, .deleting, .stopped, .failed: return [.killQEMU]
             default: return []
             }
         case .rebooted:

@@ -1,0 +1,165 @@
+import Logging
+import QEMU
+import Store
+import WarrenModel
+
+/// One run of a guest: its QEMU, the monitor and the agent.
+final class GuestSession: Sendable {
+    let process: QEMUProcess
+    let monitor: QMPClient
+    let agent: GuestAgentClient
+
+    init(process: QEMUProcess, monitor: QMPClient, agent: GuestAgentClient) {
+        self.process = process
+        self.monitor = monitor
+        self.agent = agent
+    }
+
+    func kill() { process.kill() }
+
+    /// Lets go of everything; the guest goes on.
+    func detach() { process.detach() }
+
+    /// Asks the guest to power itself off, by its agent where that answers and by the power button.
+    func powerDown(usesAgent: Bool) async {
+        // A guest that does not hear is killed when its grace is over.
+        if usesAgent, (try? await agent.shutdown(.powerdown, timeout: .seconds(2))) != nil { return }
+        try? await monitor.systemPowerdown()
+    }
+
+    func close() async {
+        await monitor.close()
+        await agent.close()
+        process.detach()
+    }
+}
+
+extension VMDriver {
+    /// Starts or takes up QEMU, and stays with it to its end.
+    func runGuest(attaching: Bool) async {
+        let started = ContinuousClock.now
+        let process: QEMUProcess
+        do {
+            let directory = try VMDirectory.create(path: directoryPath)
+            if attaching {
+                guard let found = try await QEMUProcess.attach(to: directory, group: eventLoop) else {
+                    return await leave(GuestEnd(directory.exitReport ?? .unseen), after: .zero)
+                }
+                process = found
+            } else {
+                let image = try host.images.image(named: record.spec.image)
+                try await host.images.verify(image)
+                guard record.spec.memoryMiB >= image.manifest.minimumMemoryMiB else {
+                    throw VMError.hypervisorFailure(
+                        "Image \(image.name) needs \(image.manifest.minimumMemoryMiB) MiB of memory."
+                    )
+                }
+                let (launched, accelerator) = try await host.hypervisor.launch(
+                    record.spec, image: image, directory: directory, slot: slot
+                )
+                process = launched
+                await note(accelerator)
+            }
+        } catch {
+            guard !Task.isCancelled else { return }
+            let reason = Self.reason(of: error)
+            logger.warning("guest not started", metadata: ["reason": "\(reason.message)"])
+            await guestEnded()
+            post(.launchFailed(reason))
+            return
+        }
+        let session: GuestSession
+        do {
+            session = try await openSession(process)
+        } catch {
+            guard !Task.isCancelled else { return }
+            logger.warning("monitor does not answer; ending QEMU", metadata: ["error": "\(error)"])
+            process.kill()
+            return await leave(GuestEnd(await process.exit()), after: .zero)
+        }
+        guest = session
+        // A guest that was up already keeps its link as it is until the node says otherwise.
+        if isLinkWanted { await setLink(up: true) } else if !attaching { await setLink(up: false) }
+        post(.launched)
+        begin(agentOf: session)
+        let exit = await process.exit()
+        await session.close()
+        guard !Task.isCancelled else { return }
+        logger.info("guest ended", metadata: ["summary": "\(exit.summary)"])
+        await leave(GuestEnd(exit), after: ContinuousClock.now - started)
+    }
+
+    private func openSession(_ process: QEMUProcess) async throws -> GuestSession {
+        let monitor = try await QMPClient.connect(to: process.directory, group: eventLoop) { [weak self] event in
+            guard case .reset(byGuest: true, _) = event, let self else { return }
+            Task { await self.post(.rebooted) }  // Ends with the one call; the driver's inbox is its owner.
+        }
+        return GuestSession(
+            process: process, monitor: monitor, agent: GuestAgentClient(directory: process.directory, group: eventLoop)
+        )
+    }
+
+    private func leave(_ end: GuestEnd, after duration: Duration) async {
+        await guestEnded()
+        post(.ended(end, wasStable: duration >= RestartBackoff.stableAfter))
+    }
+
+    /// Waits for the guest's agent, however long its guest takes to boot.
+    func watchAgent(of session: GuestSession) async {
+        while !Task.isCancelled {
+            if (try? await session.agent.waitUntilReady(timeout: .seconds(60))) != nil {
+                isAgentReady = true
+                changes.raise()
+                return
+            }
+            guard (try? await ContinuousClock().sleep(for: .milliseconds(200))) != nil else { return }
+        }
+    }
+
+    /// Raises or drops the carrier of the guest's NIC.
+    func setLink(up: Bool) async {
+        guard record.spec.networkInterface != nil, let guest else { return }
+        do {
+            try await guest.monitor.setLink(up: up)
+        } catch {
+            logger.warning("link not set", metadata: ["up": "\(up)", "error": "\(error)"])
+        }
+    }
+
+    private func note(_ accelerator: Accelerator) async {
+        guard record.status.accelerator != accelerator else { return }
+        do {
+            record = try await host.database.updateVM(id, now: host.now) { record in
+                record.status.accelerator = accelerator
+                return []
+            }
+            changes.raise()
+        } catch {
+            logger.warning("accelerator not recorded", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private static func reason(of error: any Error) -> StateReason {
+        switch error {
+        case let error as QEMUError: error.reason
+        case let error as ImageError: error.reason
+        case VMError.hypervisorFailure(let message): StateReason(code: "launch-failed", message: message)
+        default: StateReason(code: "launch-failed", message: "The guest could not be started.")
+        }
+    }
+}
+
+extension GuestEnd {
+    /// What an end of QEMU means for its VM.
+    init(_ exit: VMExit) {
+        self =
+            switch exit.cause {
+            case .guestPoweredOff: .poweredOff
+            case .guestReset: .rebooted
+            case .requested: exit.requested == nil ? .crashed(StateReason(code: "qemu-ended", message: exit.summary)) : .stoppedByUs
+            case .guestPanicked: .crashed(StateReason(code: "guest-panicked", message: exit.summary))
+            case .failed: .crashed(StateReason(code: "qemu-failed", message: exit.summary))
+            case .unseen: .crashed(StateReason(code: "qemu-gone", message: exit.summary))
+            }
+    }
+}

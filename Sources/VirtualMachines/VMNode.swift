@@ -1,0 +1,61 @@
+package import NIOCore
+package import Store
+package import WarrenModel
+
+/// The tailnet side of one VM, as its driver sees it.
+package protocol VMNode: Sendable {
+    /// Takes part in the tailnet until the task is cancelled.
+    func run() async
+    /// The first report after `version`, as soon as there is one; a level, so that nothing is missed.
+    func report(after version: UInt64) async -> VMNodeReport
+    /// Everything the API shows about the node.
+    func detail() async -> NetworkDetail
+}
+
+/// How a node is at one moment.
+package struct VMNodeReport: Hashable, Sendable {
+    /// Grows with every change.
+    package var version: UInt64
+    /// What the VM shows; the driver keeps `since` and `loginUrlSince`.
+    package var status: NetworkStatus
+    /// Grows when the node's view of its peers changes.
+    package var netmapVersion: UInt64
+    /// The peers, for those who follow the netmap.
+    package var peers: [PeerStatus]
+
+    /// Joins the parts.
+    package init(version: UInt64, status: NetworkStatus, netmapVersion: UInt64, peers: [PeerStatus]) {
+        self.version = version
+        self.status = status
+        self.netmapVersion = netmapVersion
+        self.peers = peers
+    }
+}
+
+/// What a node is made from.
+package struct VMNodeRequest: Sendable {
+    /// The VM, for log lines.
+    package let id: VMID
+    /// What the user asked for.
+    package let interface: NetworkInterfaceSpec
+    /// The auth key that is still unused, if any.
+    package let authKey: SecretText?
+    /// The stored identity, or nil for a first start.
+    package let identity: NodeIdentityRecord?
+    /// QEMU's socket for the NIC.
+    package let nicSocketPath: String
+    /// The one loop that the node's packets stay on.
+    package let eventLoop: any EventLoop
+    /// Commits an identity before its keys are used; `true` wipes the auth key in the same transaction.
+    package let commit: @Sendable (NodeIdentityRecord, Bool) async throws -> Void
+}
+
+/// Makes nodes, and takes the identities of deleted ones out of their tailnets.
+package protocol VMNodeMaker: Sendable {
+    /// A node that does not run yet.
+    func node(for request: VMNodeRequest) -> any VMNode
+    /// Tells the control server that an identity is given up.
+    ///
+    /// - Throws: when the server could not be told; it is worth trying again.
+    func logout(_ identity: NodeIdentityRecord) async throws
+}
