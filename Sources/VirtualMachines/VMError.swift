@@ -2,7 +2,7 @@ package import Store
 package import WarrenModel
 
 /// Why a request about a VM cannot be served.
-package enum VMError: Error, Hashable, Sendable {
+package enum VMError: Error, Equatable, Sendable {
     /// No VM of this name or id.
     case notFound(String)
     /// Another VM that is not deleted has the name.

@@ -1,7 +1,7 @@
+import Glibc
 package import Logging
 package import NIOCore
 package import NetTypes
-package import QEMU
 package import Store
 package import WarrenModel
 
@@ -53,7 +53,11 @@ package struct VMHost: Sendable {
     }
 
     /// The time now, as records carry it.
-    package var now: Timestamp { .now }
+    package var now: Timestamp {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Timestamp(millisecondsSinceEpoch: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
+    }
 }
 
 /// How much this host gives, and what a request that leaves members out gets.

@@ -2,7 +2,7 @@ import FoundationEssentials
 import Logging
 import NIOCore
 import QEMU
-package import ServiceLifecycle
+import ServiceLifecycle
 package import Store
 import WarrenCrypto
 package import WarrenModel
@@ -152,7 +152,7 @@ package actor VMRegistry: Service {
         drivers[record.id] = driver
         tasks[record.id] = Task {
             await driver.run(recovering: recovering)
-            await self.driverEnded(record.id)
+            self.driverEnded(record.id)
         }
         return driver
     }
