@@ -1,6 +1,7 @@
 import FoundationEssentials
 import Logging
 import NIOCore
+import NetTypes
 import QEMU
 import ServiceLifecycle
 package import Store
@@ -35,10 +36,9 @@ package actor VMRegistry: Service {
     package func run() async throws {
         try await recover()
         isRunning = true
-        await cancelWhenGracefulShutdown {
+        _ = await cancelWhenGracefulShutdown {
             // Nothing to do but to stay: the drivers have tasks of their own.
-            let never = ChangeCounter()
-            await never.wait(above: .max)
+            _ = await LevelSignal().wait(above: .max)
         }
         isStopping = true
         for task in tasks.values { task.cancel() }
@@ -267,7 +267,7 @@ package actor VMRegistry: Service {
         let clock = ContinuousClock()
         let deadline = clock.now + timeout
         while true {
-            let count = driver.changes.count
+            let level = driver.changes.level
             let (record, isAgentReady, isFinished) = await driver.standing
             if condition.holds(for: record, isAgentReady: isAgentReady) {
                 return WaitAnswer(reached: true, vm: record.virtualMachine)
@@ -277,7 +277,7 @@ package actor VMRegistry: Service {
                 return WaitAnswer(reached: false, vm: isFinished ? nil : record.virtualMachine)
             }
             await withTaskGroup(of: Void.self) { group in
-                group.addTask { await driver.changes.wait(above: count) }
+                group.addTask { await driver.changes.wait(above: level) }
                 group.addTask { try? await clock.sleep(until: deadline) }  // Cancelled when the change comes first.
                 await group.next()
                 group.cancelAll()

@@ -1,14 +1,19 @@
-package import ControlPlane
+import ControlPlane
 package import Logging
 package import NIOCore
 package import NetTypes
+import Tailcfg
+import WarrenCrypto
 
 /// What one node needs to know before it starts.
 package struct NodeConfiguration: Sendable {
     /// The control server.
     package var controlURL: String
+    /// When a clear-text control server may be used: its key would be fetched unauthenticated.
+    package enum PlainHTTP: String, Hashable, Sendable, CaseIterable { case never, loopback, always }
+
     /// When a clear-text control server may be used.
-    package var plainHTTP: ControlConfiguration.PlainHTTP
+    package var plainHTTP: PlainHTTP
     /// Logs the node in without a person; nil asks for an interactive login.
     package var authKey: String?
     /// The name that the node asks for.
@@ -26,7 +31,7 @@ package struct NodeConfiguration: Sendable {
     /// Joins the parts.
     package init(
         controlURL: String,
-        plainHTTP: ControlConfiguration.PlainHTTP,
+        plainHTTP: PlainHTTP,
         authKey: String?,
         hostname: String,
         isEphemeral: Bool,
@@ -44,5 +49,23 @@ package struct NodeConfiguration: Sendable {
         self.dialPolicy = dialPolicy
         self.eventLoop = eventLoop
         self.logger = logger
+    }
+}
+
+extension NodeConfiguration {
+    /// The session with control that this node opens.
+    ///
+    /// - Throws: `ControlError.invalidURL`.
+    func control(machineKey: MachinePrivateKey) throws(ControlError) -> ControlConfiguration {
+        let plain: ControlConfiguration.PlainHTTP =
+            switch plainHTTP {
+            case .never: .refused
+            case .loopback: .localOnly
+            case .always: .allowed
+            }
+        return ControlConfiguration(
+            url: try ControlURL(controlURL), machineKey: machineKey,
+            capabilityVersion: UInt16(CapabilityVersion.current.rawValue), plainHTTP: plain
+        )
     }
 }

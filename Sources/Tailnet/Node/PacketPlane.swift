@@ -2,7 +2,6 @@ package import Magicsock
 package import NetTypes
 package import Tailcfg
 package import WarrenCrypto
-package import WarrenModel
 
 /// The packet path of one node, as the actor beside it sees it; every call hops to the node's event loop.
 package protocol PacketPlane: Sendable {

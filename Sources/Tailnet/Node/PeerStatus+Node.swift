@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Magicsock
+import NetTypes
 import Tailcfg
 import WarrenModel
 

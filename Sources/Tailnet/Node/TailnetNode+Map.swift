@@ -129,7 +129,7 @@ extension TailnetNode {
             status.tailnet = map.domain
             status.keyExpiry = map.selfNode.keyExpiry.isZero ? nil : Timestamp(map.selfNode.keyExpiry)
             status.peerCount = map.peers.count
-            status.health = map.messages.sorted { $0.key < $1.key }.map(\.value.summary)
+            status.health = map.messages.sorted { $0.key < $1.key }.map { $0.value.text.isEmpty ? $0.value.title : $0.value.text }
             if !map.selfNode.machineAuthorized { status.stateReason = NodeReason.awaitingApproval }
         }
     }

@@ -1,8 +1,8 @@
-package import ControlPlane
+import ControlPlane
 import FoundationEssentials
 import Logging
 import Magicsock
-package import NetTypes
+import NetTypes
 import Tailcfg
 import WarrenCrypto
 package import WarrenModel
@@ -85,12 +85,8 @@ package actor TailnetNode {
             configuration.logger.warning("packet plane not started", metadata: ["error": "\(error)"])
         }
         do {
-            let url = try ControlURL(configuration.controlURL)
             let client = ControlClient(
-                configuration: ControlConfiguration(
-                    url: url, machineKey: identity.machineKey,
-                    capabilityVersion: UInt16(CapabilityVersion.current.rawValue), plainHTTP: configuration.plainHTTP
-                ),
+                configuration: try configuration.control(machineKey: identity.machineKey),
                 eventLoop: configuration.eventLoop, dialPolicy: configuration.dialPolicy, logger: configuration.logger
             )
             await follow(client)
@@ -100,6 +96,27 @@ package actor TailnetNode {
             await signal.wait(above: .max)  // Only cancellation ends a node whose configuration is wrong.
         }
         await plane.close()
+    }
+
+    /// Tells control that an identity is given up, so that the node leaves its tailnet.
+    ///
+    /// - Throws: `ControlError` when control could not be told; a server that does not know the node counts as told.
+    package static func logOut(_ identity: NodeIdentity, configuration: NodeConfiguration) async throws {
+        let client = ControlClient(
+            configuration: try configuration.control(machineKey: identity.machineKey),
+            eventLoop: configuration.eventLoop, dialPolicy: configuration.dialPolicy, logger: configuration.logger
+        )
+        var info = Hostinfo()
+        info.backendLogID = identity.backendLogID
+        info.hostname = configuration.hostname
+        let request = RegisterRequest(version: .current, nodeKey: identity.nodeKey.publicKey, hostinfo: info)
+        do throws(ControlError) {
+            try await client.logout(request)
+            await client.close()
+        } catch {
+            await client.close()
+            throw error
+        }
     }
 
     private func follow(_ client: ControlClient) async {

@@ -1,4 +1,5 @@
 import Logging
+import NetTypes
 import QEMU
 import Store
 import WarrenModel

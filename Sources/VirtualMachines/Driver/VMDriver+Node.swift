@@ -1,6 +1,8 @@
 import Logging
+import NetTypes
 import QEMU
 import Store
+import Tailnet
 import WarrenModel
 
 extension VMDriver {
@@ -37,8 +39,8 @@ extension VMDriver {
     }
 
     private func follow(_ node: any VMNode) async {
-        var version: UInt64 = 0
-        var netmapVersion: UInt64 = 0
+        var version: Int64 = 0
+        var netmapVersion: Int64 = 0
         while !Task.isCancelled {
             let report = await node.report(after: version)
             guard !Task.isCancelled else { return }
@@ -48,7 +50,7 @@ extension VMDriver {
         }
     }
 
-    private func write(_ report: VMNodeReport, netmapChanged: Bool) async {
+    private func write(_ report: NodeReport, netmapChanged: Bool) async {
         let now = host.now
         let old = record.status.network
         do {
@@ -105,7 +107,7 @@ struct NetworkChange {
     /// What the VM shows from now on.
     let status: NetworkStatus
 
-    init(from old: NetworkStatus?, to report: VMNodeReport, now: Timestamp) {
+    init(from old: NetworkStatus?, to report: NodeReport, now: Timestamp) {
         self.old = old
         var status = report.status
         status.since = old.map { $0.state == status.state ? $0.since : now } ?? now

@@ -1,6 +1,7 @@
 import Glibc
 import Logging
 import NIOCore
+import NetTypes
 import QEMU
 package import Store
 package import WarrenModel
@@ -38,7 +39,7 @@ package actor VMDriver {
     /// The VM as the last transaction left it.
     package internal(set) var record: VMRecord
     /// Raised with every change of the record, the agent's readiness or the node's report.
-    let changes = ChangeCounter()
+    let changes = LevelSignal()
     /// Whether the guest's agent has answered since the guest started.
     package internal(set) var isAgentReady = false
 
