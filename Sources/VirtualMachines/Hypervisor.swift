@@ -76,7 +76,6 @@ package actor Hypervisor {
         var arguments = image.manifest.kernelArguments
         if let extra = spec.kernelArgs, !extra.isEmpty { arguments += " " + extra }
         let launch = QEMULaunch(
-            name: directory.path.split(separator: "/").last.map(String.init) ?? "\(spec.name)",
             machine: installation.machine, accelerator: accelerator, cpus: spec.cpus, memoryMiB: spec.memoryMiB,
             kernel: image.path(of: image.manifest.kernel), initramfs: image.path(of: image.manifest.initramfs),
             kernelArguments: arguments, hasNetwork: spec.networkInterface != nil
