@@ -25,7 +25,8 @@ struct MicroImageTests {
         guard old["inputs"] == new["inputs"] else { return }
         #expect(old == new)
         for file in ["vmlinux", "initramfs.cpio"] {
-            #expect(FileManager.default.contentsEqual(atPath: "\(first)/micro/\(file)", andPath: "\(second)/micro/\(file)"))
+            let (one, other) = ("\(first)/micro/\(file)", "\(second)/micro/\(file)")
+            #expect(FileManager.default.contentsEqual(atPath: one, andPath: other))
         }
     }
 }
