@@ -18,6 +18,9 @@ actor PinnedClients {
     /// How many clients are kept; each holds a TLS context of about 50 KiB.
     static let capacity = 16
 
+    /// How many deliveries to one host may be under way: more than a few that hang must not hold up the others.
+    static let connectionLimit = 64
+
     private let group: any EventLoopGroup
     private let connectTimeout: Duration
     private var entries: [Key: Entry] = [:]
@@ -58,7 +61,10 @@ actor PinnedClients {
         var configuration = HTTPClient.Configuration(
             redirectConfiguration: .disallow,
             timeout: .init(connect: .nanoseconds(connectTimeout.wholeNanoseconds)),
-            connectionPool: .init(idleTimeout: .seconds(30)),
+            connectionPool: .init(
+                idleTimeout: .seconds(30),
+                concurrentHTTP1ConnectionsPerHostSoftLimit: Self.connectionLimit
+            ),
             decompression: .disabled
         )
         configuration.httpVersion = .http1Only

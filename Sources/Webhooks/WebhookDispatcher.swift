@@ -20,7 +20,7 @@ package struct WebhookDispatcher: Service {
         package var userAgent: String
 
         /// Joins the parts.
-        package init(timeout: Duration = .seconds(15), maxInFlight: Int = 32, userAgent: String = "warren") {
+        package init(timeout: Duration = .seconds(15), maxInFlight: Int = 128, userAgent: String = "warren") {
             self.timeout = timeout
             self.maxInFlight = maxInFlight
             self.userAgent = userAgent

@@ -13,6 +13,11 @@ final class StoreFixture: Sendable {
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
     }
 
+    /// Works in another's directory, for a process that will not live to clean up.
+    init(adopting directory: String) {
+        self.directory = directory
+    }
+
     deinit { try? FileManager.default.removeItem(atPath: directory) }
 
     var databasePath: String { directory + "/warren.sqlite" }

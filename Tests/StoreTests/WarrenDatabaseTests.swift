@@ -60,6 +60,27 @@ import WarrenModel
         #expect(try await survivor.vm(vm.id) == vm)
     }
 
+    @Test func `a process killed in the middle of a transaction leaves the state before it`() async throws {
+        let directory = fixture.directory
+        await #expect(processExitsWith: .signal(SIGKILL)) { [directory = directory as String] in
+            let fixture = StoreFixture(adopting: directory)
+            let store = try fixture.open()
+            let vm = try await fixture.makeVM("web", in: store)
+            _ = try await fixture.askForLogin("https://c.example/l/1", vm: vm.id, in: store, at: fixture.start)
+            _ = try await store.updateVM(vm.id, now: fixture.start) { record in
+                record.status.state = .failed
+                kill(getpid(), SIGKILL)
+                return [EventDraft(.failed)]
+            }
+        }
+        let store = try fixture.open()
+        let vm = try #require(try await store.vm(named: "web"))
+        #expect(vm.status.state == .creating && vm.status.network?.loginUrl == "https://c.example/l/1")
+        let types = try await store.events(after: nil, limit: 9).records.map(\.event.type)
+        #expect(types == [.created, .networkLoginRequired])
+        #expect(try await store.dueDeliveries(now: fixture.start, limit: 9).count == 1)
+    }
+
     @Test func `leaves a database from a newer version as it is`() async throws {
         try fixture.open().close()
         let queue = try DatabaseQueue(path: fixture.databasePath)

@@ -1,3 +1,4 @@
+import NetTypes
 import Testing
 import WarrenModel
 
@@ -113,5 +114,27 @@ import WarrenModel
             #"{"kernelArgs":null,"networkInterface":{"authKey":null,"controlUrl":null,"loginUrlCb":null}}"#
         )
         #expect(request.kernelArgs == nil && request.networkInterface == NetworkInterfaceRequest())
+    }
+
+    @Test func `points at every URL that policy refuses`() throws {
+        struct NoPort9: WebTargetPolicy {
+            func refusal(of url: WebURL, for purpose: DialPurpose) -> String? {
+                url.port == 9 ? "\(purpose.rawValue) to port 9" : nil
+            }
+        }
+        let request = try request(
+            #"""
+            {"networkInterface": {"controlUrl": "http://a:9", "loginUrlCb": "http://a:9/x", "netmapUpdateCb": "http://a:8",
+              "stateUpdateCb": {"url": "http://a:9/y"}}}
+            """#
+        )
+        let errors = request.refusals(by: NoPort9())
+        #expect(
+            errors.map(\.pointer) == [
+                "/networkInterface/controlUrl", "/networkInterface/loginUrlCb", "/networkInterface/stateUpdateCb/url",
+            ]
+        )
+        #expect(errors.map(\.detail) == ["control to port 9", "webhook to port 9", "webhook to port 9"])
+        #expect(errors.allSatisfy { $0.code == .refused })
     }
 }

@@ -81,20 +81,21 @@ extension JSONTree: Codable {
     /// Reads the JSON form.
     package init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
+        // Each miss costs a thrown error, so the most frequent kinds come first.
         if container.decodeNil() {
             self = .null
+        } else if let value = try? container.decode(String.self) {
+            self = .string(value)
+        } else if let value = try? container.decode([String: JSONTree].self) {
+            self = .object(value)
         } else if let value = try? container.decode(Bool.self) {
             self = .bool(value)
         } else if let value = try? container.decode(Int64.self) {
             self = .integer(value)
-        } else if let value = try? container.decode(Double.self) {
-            self = .number(value)
-        } else if let value = try? container.decode(String.self) {
-            self = .string(value)
         } else if let value = try? container.decode([JSONTree].self) {
             self = .array(value)
         } else {
-            self = .object(try container.decode([String: JSONTree].self))
+            self = .number(try container.decode(Double.self))
         }
     }
 

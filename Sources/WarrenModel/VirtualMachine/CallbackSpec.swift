@@ -53,12 +53,20 @@ package struct CallbackRequest: Hashable, Sendable {
     package let secret: WebhookSecret?
     /// Extra header fields.
     package let headers: [String: SecretText]
+    /// Whether the request gave an object, whose `url` faults point at.
+    package let isObject: Bool
 
-    /// Joins the three.
-    package init(url: WebURL, secret: WebhookSecret? = nil, headers: [String: SecretText] = [:]) {
+    /// Joins the parts.
+    package init(
+        url: WebURL,
+        secret: WebhookSecret? = nil,
+        headers: [String: SecretText] = [:],
+        isObject: Bool = false
+    ) {
         self.url = url
         self.secret = secret
         self.headers = headers
+        self.isObject = isObject
     }
 
     static func read(_ name: String, from reader: inout ObjectReader) -> CallbackRequest? {
@@ -90,7 +98,12 @@ package struct CallbackRequest: Hashable, Sendable {
                 valueOctets: 0...4096
             )
             guard let url else { return nil }
-            return CallbackRequest(url: url, secret: secret, headers: (headers ?? [:]).mapValues { SecretText($0) })
+            return CallbackRequest(
+                url: url,
+                secret: secret,
+                headers: (headers ?? [:]).mapValues { SecretText($0) },
+                isObject: true
+            )
         }
     }
 

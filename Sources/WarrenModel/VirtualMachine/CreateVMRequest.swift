@@ -1,3 +1,5 @@
+import NetTypes
+
 /// The body of `POST /v1/vms`, checked but without defaults.
 package struct CreateVMRequest: Hashable, Sendable {
     /// Absent asks for a made-up name.
@@ -91,6 +93,23 @@ package struct CreateVMRequest: Hashable, Sendable {
             labels: labels
         )
         return (spec, secrets)
+    }
+
+    /// The URLs that this host's policy refuses, each with the place where it stands.
+    package func refusals(by policy: any WebTargetPolicy) -> [FieldError] {
+        guard let networkInterface else { return [] }
+        var errors: [FieldError] = []
+        if case .url(let url)? = networkInterface.control, let reason = policy.refusal(of: url, for: .control) {
+            errors.append(FieldError(pointer: "/networkInterface/controlUrl", code: .refused, detail: reason))
+        }
+        for kind in CallbackKind.allCases {
+            guard let callback = networkInterface.callbacks[kind],
+                let reason = policy.refusal(of: callback.url, for: .webhook)
+            else { continue }
+            let pointer = "/networkInterface/\(kind.rawValue)" + (callback.isObject ? "/url" : "")
+            errors.append(FieldError(pointer: pointer, code: .refused, detail: reason))
+        }
+        return errors
     }
 
     /// The callbacks whose secret was made here and must be shown in the answer.
