@@ -38,9 +38,11 @@ actor MemoryPersistence: CoordinationPersistence {
         counters.merge(changes.counters) { $1 }
     }
 
-    func secret(named name: String) -> [UInt8]? { secrets[name] }
-
-    func saveSecret(_ secret: [UInt8], named name: String) { secrets[name] = secret }
+    func secret(named name: String, orMake make: @Sendable () -> [UInt8]) -> [UInt8] {
+        let secret = secrets[name] ?? make()
+        secrets[name] = secret
+        return secret
+    }
 }
 
 /// A clock that stands until it is moved.

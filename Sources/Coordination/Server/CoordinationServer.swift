@@ -104,12 +104,8 @@ package final class CoordinationServer: Service {
 
     /// The Noise key; without it every client would have to be logged in anew by hand, so it is kept for ever.
     private static func serverKey(_ persistence: any CoordinationPersistence) async throws -> MachinePrivateKey {
-        if let bytes = try await persistence.secret(named: keyName) {
-            guard let key = MachinePrivateKey(bytes: bytes) else { throw CoordinationError.damagedRecord(keyName) }
-            return key
-        }
-        let key = MachinePrivateKey()
-        try await persistence.saveSecret(key.withBytes { $0.array }, named: keyName)
+        let bytes = try await persistence.secret(named: keyName) { MachinePrivateKey().withBytes { $0.array } }
+        guard let key = MachinePrivateKey(bytes: bytes) else { throw CoordinationError.damagedRecord(keyName) }
         return key
     }
 
@@ -125,7 +121,8 @@ package final class CoordinationServer: Service {
         } catch is CancellationError {
             // Either way of being told to stop.
         }
-        try await registry.commit()
+        // Our own task is cancelled by now, which the database would take for a wish to stop.
+        try await Task { [registry] in try await registry.commit() }.value
         logger.notice("coordination server stopped")
     }
 
@@ -205,8 +202,12 @@ package final class CoordinationServer: Service {
                     try await outbound.write(.end(nil))
                     if isLast { return }
                 }
-            } catch HTTPCallFailure.bodyTooLarge {
-                let reply = HTTPReply.text(.payloadTooLarge, "request body too large\n")
+            } catch let failure as HTTPCallFailure where failure != .incomplete {
+                var reply =
+                    failure == .bodyTooLarge
+                    ? HTTPReply.text(.payloadTooLarge, "request body too large\n")
+                    : HTTPReply.text(.badRequest, "invalid upgrade request\n")
+                reply.headers.replaceOrAdd(name: "connection", value: "close")
                 try await outbound.write(.head(reply.head(version: .http1_1)))
                 try await outbound.write(.body(.byteBuffer(reply.body)))
                 try await outbound.write(.end(nil))

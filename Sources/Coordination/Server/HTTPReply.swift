@@ -61,6 +61,8 @@ struct HTTPReply: Sendable {
 enum HTTPCallFailure: Error, Equatable {
     /// The body is beyond the limit: 413.
     case bodyTooLarge
+    /// An `Upgrade` that nobody here serves: 400. NIO keeps the head of such a request to itself.
+    case upgradeRefused
     /// The stream ended inside the request.
     case incomplete
 }
@@ -77,7 +79,8 @@ struct HTTPCallReader<Parts: AsyncIteratorProtocol> where Parts.Element == HTTPS
 
     /// The next request, or nil at the end of the connection.
     mutating func next() async throws -> HTTPCall? {
-        guard case .head(let head)? = try await parts.next(isolation: #isolation) else { return nil }
+        guard let first = try await parts.next(isolation: #isolation) else { return nil }
+        guard case .head(let head) = first else { throw HTTPCallFailure.upgradeRefused }
         var body = ByteBuffer()
         while let part = try await parts.next(isolation: #isolation) {
             switch part {

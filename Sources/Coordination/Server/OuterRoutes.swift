@@ -20,7 +20,7 @@ struct OuterRoutes: Sendable {
     func reply(to call: HTTPCall) async -> HTTPReply {
         let method = call.head.method
         let path = call.path
-        if path == "/ts2021" { return .text(.badRequest, upgradeFault(call.head)) }
+        if path == "/ts2021" { return .text(.badRequest, "missing next protocol\n") }
         if path.hasPrefix("/login/") {
             let id = String(path.dropFirst("/login/".count))
             switch method {
@@ -55,13 +55,6 @@ struct OuterRoutes: Sendable {
         }
         reply.headers.add(name: "access-control-allow-origin", value: "*")
         return reply
-    }
-
-    private func upgradeFault(_ head: HTTPRequestHead) -> String {
-        switch ControlUpgradeFault.of(head) {
-        case .some(let text): text + "\n"
-        case nil: "upgrade refused\n"
-        }
     }
 
     private static func notAllowed(_ methods: String) -> HTTPReply {

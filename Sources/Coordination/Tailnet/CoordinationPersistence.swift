@@ -50,8 +50,6 @@ package protocol CoordinationPersistence: Sendable {
     func loadSnapshot() async throws -> CoordinationSnapshot
     /// Writes all changes in one transaction; calls are made in order, one at a time.
     func commit(_ changes: CoordinationChanges) async throws
-    /// The secret kept under a name, or nil.
-    func secret(named name: String) async throws -> [UInt8]?
-    /// Keeps a secret, sealed.
-    func saveSecret(_ secret: [UInt8], named name: String) async throws
+    /// The secret kept under a name; made by `make` and kept, sealed, the first time.
+    func secret(named name: String, orMake make: @Sendable () -> [UInt8]) async throws -> [UInt8]
 }
