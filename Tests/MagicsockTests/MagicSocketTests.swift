@@ -30,7 +30,9 @@ import WarrenCrypto
             (events, continuation) = AsyncStream.makeStream(of: Event.self, bufferingPolicy: .bufferingNewest(1024))
         }
 
-        func magicSocketReceived(_ datagram: Span<UInt8>) { continuation.yield(.datagram(datagram.array)) }
+        func magicSocketReceived(_ datagram: Span<UInt8>, from source: AddressPort, relayed: MagicPeer?) {
+            continuation.yield(.datagram(datagram.array))
+        }
         func magicSocketReadComplete() {}
         func magicSocketWritabilityChanged() {}
         func magicSocketPathChanged(_ peer: MagicPeer) { continuation.yield(.path(peer.endpoint.best?.address)) }

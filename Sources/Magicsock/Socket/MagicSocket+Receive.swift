@@ -9,7 +9,11 @@ extension MagicSocket {
     /// Sorts one datagram that came by UDP.
     func receive(_ datagram: Span<UInt8>, from source: SocketAddress) {
         switch DatagramClass(datagram) {
-        case .wireGuard: sink?.magicSocketReceived(datagram)
+        case .wireGuard:
+            // The source matters to handshakes only; transport messages are not worth the conversion.
+            let isTransport = datagram.count > 0 && datagram[0] == 4
+            let address = isTransport ? nil : AddressPort(source)
+            sink?.magicSocketReceived(datagram, from: address ?? Self.unknownSource, relayed: nil)
         case .disco:
             guard let address = AddressPort(source) else { return }
             receive(disco: datagram, from: address)
@@ -36,7 +40,8 @@ extension MagicSocket {
             receive(disco: octets, from: peer, by: region)
             flush()
         } else {
-            sink?.magicSocketReceived(octets)
+            let source = AddressPort(MagicsockConstants.derpAddress, port: UInt16(truncatingIfNeeded: region.rawValue))
+            sink?.magicSocketReceived(octets, from: source, relayed: peer)
             sink?.magicSocketReadComplete()
         }
     }
@@ -91,6 +96,8 @@ extension MagicSocket {
         case .pong, .relay: break
         }
     }
+
+    private static let unknownSource = AddressPort(.v4(.unspecified), port: 0)
 
     private func receive(stun datagram: Span<UInt8>) {
         guard case .bindingResponse(let transaction, let seen) = try? STUNMessage(parsing: datagram) else { return }

@@ -157,6 +157,15 @@ package final class MagicSocket {
         if route.needsPoll { poll(peer) }
     }
 
+    /// Answers a datagram without regard to paths: back to where it came from, by UDP or by the relay.
+    package func reply(_ datagram: Span<UInt8>, to source: AddressPort, relayed: MagicPeer?) {
+        if let relayed {
+            _ = sendByRelay(datagram, to: relayed)
+        } else if isPermitted(source), let remote = source.socketAddress {
+            (source.address.isIPv4 ? udpIPv4 : udpIPv6)?.send(datagram, to: remote)
+        }
+    }
+
     /// Gives everything that was sent to the kernel and to the relays.
     package func flush() {
         udpIPv4?.flush()

@@ -38,7 +38,11 @@ package struct MagicSocketReport: Hashable, Sendable {
 /// Takes what the socket received for the tunnel; called on the node's event loop.
 package protocol MagicSocketSink: AnyObject {
     /// A datagram that is neither disco nor STUN, and so WireGuard's.
-    func magicSocketReceived(_ datagram: Span<UInt8>)
+    ///
+    /// - Parameters:
+    ///   - source: Where a handshake message came from; unspecified for transport messages, which nobody answers.
+    ///   - relayed: The peer whose packet a relay delivered; nil for what came by UDP.
+    func magicSocketReceived(_ datagram: Span<UInt8>, from source: AddressPort, relayed: MagicPeer?)
     /// The end of a batch of datagrams: what was produced in answer can be flushed.
     func magicSocketReadComplete()
     /// `isWritable` changed.
