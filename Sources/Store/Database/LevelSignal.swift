@@ -20,19 +20,22 @@ final class LevelSignal: Sendable {
 
     /// Raises the number to `level`, if that is more, and wakes who waited for it.
     func raise(to level: Int64) {
-        let woken = state.withLock { state in
-            guard level > state.level else { return [CheckedContinuation<Void, Never>]() }
-            state.level = level
-            let due = state.waiters.filter { $0.value.above < level }
-            for key in due.keys { state.waiters[key] = nil }
-            return due.values.map(\.continuation)
-        }
-        for continuation in woken { continuation.resume() }
+        lift { max($0, level) }
     }
 
     /// Raises the number by one.
     func raise() {
-        raise(to: level + 1)
+        lift { $0 + 1 }
+    }
+
+    private func lift(_ change: (Int64) -> Int64) {
+        let woken = state.withLock { state in
+            state.level = change(state.level)
+            let due = state.waiters.filter { $0.value.above < state.level }
+            for key in due.keys { state.waiters[key] = nil }
+            return due.values.map(\.continuation)
+        }
+        for continuation in woken { continuation.resume() }
     }
 
     /// Returns once the number is above `level`, or the task is cancelled; answers the number.
