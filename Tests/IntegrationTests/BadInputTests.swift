@@ -127,7 +127,7 @@ struct BadInputTests {
                     return gone && !FileManager.default.fileExists(atPath: daemon.state("vms/\(id)").path)
                 }
             )
-            #expect(ProcessTable.processes(in: daemon.state("vms/\(id)").path, named: "").isEmpty)
+            #expect(ProcessTable.processes(of: id, named: "").isEmpty)
             #expect(try await api.send(.GET, "/v1/tailnet/nodes").json.items?.array?.isEmpty == true)
         }
     }

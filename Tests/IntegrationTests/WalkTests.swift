@@ -108,7 +108,7 @@ struct WalkTests {
             // A guest that dies while no daemon runs is found dead, and the reason says so.
             await daemon.kill()
             let machine = try #require(after.id?.string)
-            try ProcessTable.killQEMU(in: daemon.state("vms/\(machine)").path)
+            try ProcessTable.killQEMU(of: machine)
             api = try await daemon.start()
             let events = try await api.send(.GET, "/v1/events?limit=500").json
             let found = try await Poll.until(within: .seconds(20)) {

@@ -21,13 +21,19 @@ package struct TailnetSection: ConfigurationSection {
 
 /// The UDP ports that nodes take, lowest free one first.
 package enum UDPPortChoice: ConfigurationWord {
+    /// None: nodes use no UDP, and everything goes by relay.
+    case off
     /// Any free port.
     case any
     /// One of these.
     case range(ClosedRange<UInt16>)
 
-    package static var expectation: String { "a port, a range such as \"41641-41840\", or 0" }
+    package static var expectation: String { "a port, a range such as \"41641-41840\", 0 or off" }
     package init?(configurationText text: String) {
+        if text == "off" {
+            self = .off
+            return
+        }
         let numbers = text.split(separator: "-", omittingEmptySubsequences: false)
         guard numbers.allSatisfy({ $0.utf8.allSatisfy { (48...57).contains($0) } }) else { return nil }
         let ports = numbers.compactMap { UInt16($0) }
@@ -44,6 +50,7 @@ package enum UDPPortChoice: ConfigurationWord {
     }
     package var configurationText: String {
         switch self {
+        case .off: "off"
         case .any: "0"
         case .range(let range):
             range.count == 1 ? "\(range.lowerBound)" : "\(range.lowerBound)-\(range.upperBound)"
