@@ -332,7 +332,7 @@ let package = Package(
             name: "VirtualMachinesTests",
             dependencies: [
                 "VirtualMachines", "Tailnet", "QEMU", "Store", "WarrenModel", "NetTypes",
-                "WarrenCrypto", nioCore, logging, serviceLifecycle, "TestSupport",
+                "WarrenCrypto", nioCore, nioPosix, logging, serviceLifecycle, "TestSupport",
             ],
             swiftSettings: settings
         ),

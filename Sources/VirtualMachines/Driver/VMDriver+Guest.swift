@@ -87,7 +87,7 @@ extension VMDriver {
         await session.close()
         guard !Task.isCancelled else { return }
         logger.info("guest ended", metadata: ["summary": "\(exit.summary)"])
-        await leave(GuestEnd(exit), after: ContinuousClock.now - started)
+        await leave(GuestEnd(exit, cameUp: isAgentReady), after: ContinuousClock.now - started)
     }
 
     private func openSession(_ process: QEMUProcess) async throws -> GuestSession {
@@ -151,11 +151,21 @@ extension VMDriver {
 }
 
 extension GuestEnd {
-    /// What an end of QEMU means for its VM.
-    init(_ exit: VMExit) {
+    /// A guest that resets sooner, before its agent ever answered, has not booted: its kernel panicked too early to say so.
+    private static let shortestBoot: Duration = .seconds(10)
+
+    /// What an end of QEMU means for its VM; `cameUp` says that the guest's agent had answered.
+    init(_ exit: VMExit, cameUp: Bool = false) {
         self =
             switch exit.cause {
             case .guestPoweredOff: .poweredOff
+            case .guestReset where !cameUp && exit.duration < Self.shortestBoot:
+                .crashed(
+                    StateReason(
+                        code: "guest-boot-failed",
+                        message: "The guest reset the machine before it came up; its console log may say why."
+                    )
+                )
             case .guestReset: .rebooted
             case .requested: exit.requested == nil ? .crashed(StateReason(code: "qemu-ended", message: exit.summary)) : .stoppedByUs
             case .guestPanicked: .crashed(StateReason(code: "guest-panicked", message: exit.summary))
