@@ -99,6 +99,31 @@ struct CoordinationServerTests {
         }
     }
 
+    @Test func `the map leads to the relay, which admits registered keys alone`() async throws {
+        let directory = try StateDirectory()
+        var pin: String?
+        for _ in 0..<2 {
+            try await withServer(in: directory) { server in
+                let web = try LiveMachine("web", server: server)
+                try await join(web, server)
+                try await web.withPoll { watcher in
+                    let map = try await watcher.map { $0.derpMap?.regions.isEmpty == false }
+                    let region = try #require(map.derpMap?.regions[900])
+                    let node = try #require(region.nodes.first)
+                    #expect(map.derpMap?.omitDefaultRegions == true && region.nodes.count == 1)
+                    #expect(node.hostName == "127.0.0.1" && node.ipv4 == "127.0.0.1" && node.ipv6 == "none")
+                    #expect(node.derpPort == server.derpAddress?.port && node.stunPort == server.stunAddress?.port)
+                    #expect(node.certName.hasPrefix("sha256-raw:") && !node.insecureForTests)
+                    // Clients keep the pin, so a restart must not change it.
+                    #expect(pin == nil || pin == node.certName)
+                    pin = node.certName
+                    #expect(server.registry.admittedKeys.contains(web.machine.nodeKey))
+                    #expect(!server.registry.admittedKeys.contains(NodePrivateKey().publicKey))
+                }
+            }
+        }
+    }
+
     @Test func `refusals, logout and login denied reach the client in words`() async throws {
         try await withServer(in: StateDirectory()) { server in
             let web = try LiveMachine("web", server: server)

@@ -21,7 +21,12 @@ package final class CoordinationServer: Service {
     package let registry: NodeRegistry
     /// The fingerprint that people compare: the server's Noise key.
     package let serverKey: MachinePublicKey
+    /// Where DERP is bound; nil without a relay.
+    package var derpAddress: BoundAddress? { relay.derpAddress }
+    /// Where STUN is bound; nil without a server.
+    package var stunAddress: BoundAddress? { relay.stunAddress }
     private let listener: CoordinationListener
+    private let relay: RelayService
     private let routes: NoiseRoutes
     private let outer: OuterRoutes
     private let limiter = ConnectionLimiter()
@@ -40,10 +45,11 @@ package final class CoordinationServer: Service {
     }
 
     private init(
-        listener: CoordinationListener, address: BoundAddress, serverURL: String, serverKey: MachinePublicKey,
+        listener: CoordinationListener, relay: RelayService, address: BoundAddress, serverURL: String, serverKey: MachinePublicKey,
         registry: NodeRegistry, domain: String, check: @escaping @Sendable (String) async -> Bool, logger: Logger
     ) {
         self.listener = listener
+        self.relay = relay
         self.address = address
         self.serverURL = serverURL
         self.serverKey = serverKey
@@ -85,8 +91,18 @@ package final class CoordinationServer: Service {
                 now: now,
                 logger: logger
             )
+            let relay = try await RelayService.start(
+                configuration,
+                publicHost: host(of: serverURL) ?? address.host,
+                persistence: persistence,
+                admittedKeys: registry.admittedKeys,
+                group: group,
+                logger: logger
+            )
+            await registry.setDERPMap(relay.map)
             return CoordinationServer(
                 listener: listener,
+                relay: relay,
                 address: address,
                 serverURL: serverURL,
                 serverKey: serverKey.publicKey,
@@ -101,6 +117,9 @@ package final class CoordinationServer: Service {
             throw error
         }
     }
+
+    /// The host in a URL of ours.
+    private static func host(of url: String) -> String? { (try? ControlURL(url))?.host }
 
     /// The Noise key; without it every client would have to be logged in anew by hand, so it is kept for ever.
     private static func serverKey(_ persistence: any CoordinationPersistence) async throws -> MachinePrivateKey {
@@ -121,6 +140,7 @@ package final class CoordinationServer: Service {
         } catch is CancellationError {
             // Either way of being told to stop.
         }
+        await relay.shutdown()
         // Our own task is cancelled by now, which the database would take for a wish to stop.
         try await Task { [registry] in try await registry.commit() }.value
         logger.notice("coordination server stopped")
@@ -139,7 +159,7 @@ package final class CoordinationServer: Service {
     private func keepTime() async throws {
         while true {
             try await Task.sleep(for: .seconds(1))
-            _ = await registry.tick()
+            relay.disconnect(await registry.tick())
         }
     }
 
@@ -217,11 +237,16 @@ package final class CoordinationServer: Service {
 }
 
 extension CoordinationServer.BoundAddress {
+    /// Names a place that was bound.
+    init(host: String, port: Int) {
+        self.host = host
+        self.port = port
+        isLoopback = host.hasPrefix("127.") || host == "::1" || host == "localhost"
+    }
+
     /// Reads a channel's local address.
     init(_ address: SocketAddress?) {
-        host = address?.ipAddress ?? ""
-        port = address?.port ?? 0
-        isLoopback = host.hasPrefix("127.") || host == "::1"
+        self.init(host: address?.ipAddress ?? "", port: address?.port ?? 0)
     }
 
     /// `host:port` for a URL.
