@@ -365,7 +365,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "warren-bench",
-            dependencies: ["WireGuard", "WarrenCrypto", "NetTypes"],
+            dependencies: ["WireGuard", "WarrenCrypto", "NetTypes", "CLibCrypto"],
             path: "Tests/Benchmarks",
             swiftSettings: settings
         ),

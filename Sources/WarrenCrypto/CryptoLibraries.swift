@@ -107,7 +107,10 @@ struct MACTemplate: @unchecked Sendable {
     init(hmacOver digest: String) {
         var name = Array(digest.utf8CString)
         let context = unsafe name.withUnsafeMutableBufferPointer { name in
-            unsafe Self.makeContext("HMAC", OSSL_PARAM_construct_utf8_string(Self.address("digest"), name.baseAddress, 0))
+            unsafe Self.makeContext(
+                "HMAC",
+                OSSL_PARAM_construct_utf8_string(Self.address("digest"), name.baseAddress, 0)
+            )
         }
         unsafe self.context = context
     }

@@ -30,8 +30,15 @@ package enum XChaCha20Poly1305 {
                                 let key = key.baseAddress
                             else { return }
                             _ = unsafe crypto_aead_xchacha20poly1305_ietf_encrypt(
-                                target, nil, plaintext.baseAddress, UInt64(plaintext.count),
-                                associated.baseAddress, UInt64(associated.count), nil, nonce, key
+                                target,
+                                nil,
+                                plaintext.baseAddress,
+                                UInt64(plaintext.count),
+                                associated.baseAddress,
+                                UInt64(associated.count),
+                                nil,
+                                nonce,
+                                key
                             )
                         }
                     }
@@ -66,8 +73,15 @@ package enum XChaCha20Poly1305 {
                                 let key = key.baseAddress
                             else { return }
                             let result = unsafe crypto_aead_xchacha20poly1305_ietf_decrypt(
-                                output.baseAddress, nil, nil, source, UInt64(sealed.count),
-                                associated.baseAddress, UInt64(associated.count), nonce, key
+                                output.baseAddress,
+                                nil,
+                                nil,
+                                source,
+                                UInt64(sealed.count),
+                                associated.baseAddress,
+                                UInt64(associated.count),
+                                nonce,
+                                key
                             )
                             succeeded = result == 0
                         }

@@ -95,7 +95,9 @@ package struct AllowedIPs: Sendable {
         var place = isIPv4 ? ipv4Root : ipv6Root
         while place >= 0 {
             let node = nodes[Int(place)]
-            guard Self.commonLength(high, low, node.high, node.low) >= node.length, node.length <= length else { return }
+            guard Self.commonLength(high, low, node.high, node.low) >= node.length, node.length <= length else {
+                return
+            }
             if node.length == length { break }
             let side = Self.bit(high, low, node.length)
             grandparent = parent

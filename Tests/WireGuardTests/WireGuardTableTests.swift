@@ -8,7 +8,8 @@ import Testing
 
     @Test func `the longest prefix wins in each family`() throws {
         var table = AllowedIPs()
-        for (number, text) in ["0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16", "10.1.2.3/32", "::/0", "fd00::/8"].enumerated() {
+        for (number, text) in ["0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16", "10.1.2.3/32", "::/0", "fd00::/8"].enumerated()
+        {
             table.insert(try #require(IPPrefix(text)), owner: peer(number))
         }
         for (text, owner) in [
