@@ -22,6 +22,7 @@ let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-htt
 let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
 let nioHTTPTypesHTTP1 = Target.Dependency.product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
 let hummingbirdTLS = Target.Dependency.product(name: "HummingbirdTLS", package: "hummingbird")
 let asyncHTTPClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let x509 = Target.Dependency.product(name: "X509", package: "swift-certificates")
@@ -187,9 +188,10 @@ let package = Package(
             name: "WarrenAPI",
             dependencies: [
                 "VirtualMachines", "Coordination", "Store", "WarrenModel", "NetTypes",
-                "WarrenCrypto", hummingbird, nioCore, nioPosix, httpTypes, nioHTTPTypes,
-                nioHTTPTypesHTTP1, nioWebSocket, nioHTTP1, yams, logging, serviceLifecycle,
+                "WarrenCrypto", hummingbird, hummingbirdCore, hummingbirdTLS, nioCore, nioPosix, nioSSL, httpTypes, yams,
+                logging, serviceLifecycle,
             ],
+            resources: [.embedInCode("Resources/warren.yaml")],
             swiftSettings: settings
         ),
 
@@ -339,10 +341,8 @@ let package = Package(
         .testTarget(
             name: "WarrenAPITests",
             dependencies: [
-                "WarrenAPI", "VirtualMachines", "Coordination", "Store", "WarrenModel", "NetTypes",
-                "WarrenCrypto", hummingbird, nioCore, nioPosix, httpTypes, nioHTTPTypes,
-                nioHTTPTypesHTTP1, nioWebSocket, nioHTTP1, yams, logging, serviceLifecycle,
-                "TestSupport",
+                "WarrenAPI", "VirtualMachines", "Coordination", "Store", "WarrenModel", hummingbird, hummingbirdCore,
+                nioCore, httpTypes, logging,
             ],
             swiftSettings: settings
         ),

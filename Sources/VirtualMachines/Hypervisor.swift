@@ -98,7 +98,7 @@ package actor Hypervisor {
 
 extension QEMUError {
     /// The error as the reason of a VM's state.
-    var reason: StateReason {
+    package var reason: StateReason {
         switch self {
         case .notInstalled(let program):
             StateReason(code: "qemu-missing", message: "\(program) is not installed; install qemu-system-x86 or set vms.qemu.")

@@ -14,6 +14,12 @@ package actor VMRegistry: Service {
     package struct Created: Sendable {
         package let record: VMRecord
         package let madeSecrets: [CallbackKind: WebhookSecret]
+
+        /// Joins the two.
+        package init(record: VMRecord, madeSecrets: [CallbackKind: WebhookSecret]) {
+            self.record = record
+            self.madeSecrets = madeSecrets
+        }
     }
 
     package nonisolated let host: VMHost

@@ -25,6 +25,12 @@ package actor VMDriver {
         package let record: VMRecord
         /// Whether anything changed.
         package let changed: Bool
+
+        /// Joins the two.
+        package init(record: VMRecord, changed: Bool) {
+            self.record = record
+            self.changed = changed
+        }
     }
 
     /// The tasks of a driver, at most one of each.

@@ -1,0 +1,3 @@
+package import Coordination
+
+extension CoordinationServer: TailnetService {}
