@@ -1,0 +1,189 @@
+import GuestNetwork
+import Magicsock
+import NIOCore
+import NetTypes
+import NetWire
+import WireGuard
+
+extension DataPlane {
+    // MARK: From the guest
+
+    /// Takes one frame from the guest.
+    func receive(frame: inout ByteBuffer) {
+        switch link.receive(frame: &frame) {
+        case .forward(let parsed): forward(frame.readableBytesUInt8Span, parsed)
+        case .reply: _ = batch.append(frame: frame.readableBytesUInt8Span)
+        case .resolve(let query):
+            // Resolvers beyond the tailnet are not asked on a guest's behalf; a failure is quicker than silence.
+            if let answer = link.response(to: query, message: nil) {
+                _ = batch.append(frame: answer.readableBytesUInt8Span)
+            }
+        case .consumed, .drop: break
+        }
+    }
+
+    /// Ends a batch of frames: what it produced leaves together.
+    func guestReadComplete() {
+        socket.flush()
+        flushGuest()
+        armTimer()
+        nic.setPaused(!socket.isWritable)
+    }
+
+    private func forward(_ packet: Span<UInt8>, _ parsed: ParsedPacket) {
+        guard let index = device.peer(forDestination: parsed.destination), let peer = peers[index] else {
+            drops.noRoute &+= 1
+            return refuse(packet, .networkUnreachable)
+        }
+        guard (peer.isJailed ? jailedFilter : filter).outbound(parsed) == .accept else {
+            drops.filteredOutbound &+= 1
+            return refuse(packet, .prohibited)
+        }
+        send(packet, to: peer, now: socket.now)
+    }
+
+    /// Seals a packet for a peer and sends it, or lets it wait for a session.
+    private func send(_ packet: Span<UInt8>, to peer: PlanePeer, now: MonotonicTime) {
+        let offset = MessageLength.transportHeader
+        guard scratch.load(packet, at: offset) else { return }
+        let capacity = scratch.byteCount
+        let verdict = scratch.withMutableSpan(first: capacity) { buffer in
+            device.encapsulate(&buffer, packetAt: offset, count: packet.count, to: peer.index, now: now)
+        }
+        if case .sealed(let range) = verdict {
+            scratch.withSpan(range) { socket.send($0, to: peer.path, now: now) }
+        }
+        if device.hasOutgoing { sendOutgoing(now: now) }
+    }
+
+    private func refuse(_ packet: Span<UInt8>, _ error: GuestICMPError) {
+        guard mayComplain(socket.now) else { return }
+        if let frame = link.error(error, for: packet) { _ = batch.append(frame: frame.readableBytesUInt8Span) }
+    }
+
+    /// Whether another error may be told: who floods is told a hundred times a second at the most.
+    private func mayComplain(_ now: MonotonicTime) -> Bool {
+        guard now.nanoseconds &- lastErrorAt.nanoseconds > 10_000_000 else { return false }
+        lastErrorAt = now
+        return true
+    }
+
+    /// Writes what waits for the guest, unless its NIC is full: then it waits, and overflow is dropped and counted.
+    func flushGuest() {
+        guard !batch.isEmpty else { return }
+        guard nic.isConnected else {
+            drops.noGuest &+= 1
+            _ = batch.take()
+            return
+        }
+        if nic.isWritable { nic.write(batch.take()) }
+    }
+}
+
+extension DataPlane: MagicSocketSink {
+    // MARK: From the network
+
+    /// Opens a WireGuard datagram and delivers the packet in it.
+    func magicSocketReceived(_ datagram: Span<UInt8>, from source: AddressPort, relayed: MagicPeer?) {
+        guard scratch.load(datagram, at: 0) else { return }
+        let now = socket.now
+        let verdict = scratch.withMutableSpan(first: datagram.count) { buffer in
+            device.decapsulate(&buffer, from: source, now: now)
+        }
+        switch verdict {
+        case .packet(let index, let range):
+            if let peer = peers[index] {
+                peer.path.receivedByteCount &+= UInt64(datagram.count)
+                deliver(range, from: peer, now: now)
+            }
+        case .keepalive(let index), .handshake(let index), .handshakeCompleted(let index), .cookie(let index):
+            peers[index]?.path.receivedByteCount &+= UInt64(datagram.count)
+        case .drop: break
+        }
+        if device.hasOutgoing { sendOutgoing(now: now, source: source, relayed: relayed) }
+    }
+
+    private func deliver(_ range: Range<Int>, from peer: PlanePeer, now: MonotonicTime) {
+        let answer: [UInt8]? = scratch.withSpan(range) { packet in
+            switch (peer.isJailed ? jailedFilter : filter).inbound(packet) {
+            case .accept:
+                // Tailscale's in-tunnel protocol is for nodes, never for guests.
+                if Self.isTSMP(packet) { return tsmp.answer(to: packet) }
+                link.send(packet: packet, into: &batch)
+                return nil
+            case .drop(let reason):
+                drops.filteredInbound &+= 1
+                guard reason == .noRule, let parsed = try? ParsedPacket(parsing: packet), mayComplain(now) else {
+                    return nil
+                }
+                return TSMPResponder.rejection(of: parsed, reason: reason)
+            }
+        }
+        if let answer { send(answer.span, to: peer, now: now) }
+    }
+
+    private static func isTSMP(_ packet: Span<UInt8>) -> Bool {
+        switch packet[0] >> 4 {
+        case 4: packet[9] == IPProtocol.tsmp.rawValue
+        case 6: packet[6] == IPProtocol.tsmp.rawValue
+        default: false
+        }
+    }
+
+    /// Ends a batch of datagrams: what it produced leaves together.
+    func magicSocketReadComplete() {
+        flushGuest()
+        socket.flush()
+        armTimer()
+    }
+
+    /// Lets the guest send again, or holds it back.
+    func magicSocketWritabilityChanged() { nic.setPaused(!socket.isWritable) }
+
+    /// Paths are read when they are asked for.
+    func magicSocketPathChanged(_ peer: MagicPeer) {}
+
+    /// Passes on what control must be told.
+    func magicSocketReportChanged(_ report: MagicSocketReport) { tell(report) }
+}
+
+/// What the data plane itself dropped, counted in plain integers.
+struct PlaneDrops {
+    var noRoute: UInt64 = 0
+    var filteredOutbound: UInt64 = 0
+    var filteredInbound: UInt64 = 0
+    var noGuest: UInt64 = 0
+}
+
+extension DataPlane {
+    /// All drops of the node's packet path that happened, by reason.
+    var dropsByReason: [String: UInt64] {
+        var result: [String: UInt64] = [
+            "no-route": drops.noRoute,
+            "filtered-outbound": drops.filteredOutbound,
+            "filtered-inbound": drops.filteredInbound,
+            "no-guest": drops.noGuest,
+            "nic-garbage": nic.brokenStreams,
+            "no-path": socket.drops.noPath,
+            "unknown-peer": socket.drops.unknownPeer,
+            "bad-disco": socket.drops.badDisco,
+            "relayed-by-udp": socket.drops.relayedByUDP,
+            "refused-by-policy": socket.drops.refusedByPolicy,
+        ]
+        for (reason, count) in link.counters.dropsByReason { result["guest-\(reason.rawValue)"] = count }
+        for reason in DropReason.allCases { result["wireguard-\(reason.slug)"] = device.dropCounts[reason] }
+        return result.filter { $0.value > 0 }
+    }
+}
+
+extension DropReason {
+    /// The reason in lower case with hyphens.
+    fileprivate var slug: String {
+        var slug = ""
+        for character in "\(self)" {
+            if character.isUppercase, slug.last != "-", slug.last?.isUppercase != true { slug += "-" }
+            slug += character.lowercased()
+        }
+        return slug
+    }
+}

@@ -1,0 +1,220 @@
+import GuestNetwork
+import Logging
+import Magicsock
+import NIOCore
+import NetTypes
+import NetWire
+import Tailcfg
+import WarrenCrypto
+import WireGuard
+
+/// The packets of one node: guest link, packet filter, WireGuard and socket, joined in one call chain.
+///
+/// Confined to the node's event loop; nothing in the packet path awaits, locks or allocates.
+final class DataPlane {
+    let eventLoop: any EventLoop
+    let socket: MagicSocket
+    let link: GuestLink
+    let nic: NICConnection
+    var device: WireGuardDevice
+    var scratch = PacketScratch(byteCount: 65_536 + 128)
+    var batch = NICFrameBatch()
+    let filter = PacketFilter()
+    /// For peers that may only answer.
+    let jailedFilter = PacketFilter()
+    var tsmp = TSMPResponder(addresses: [])
+    var drops = PlaneDrops()
+    var peers: [PeerIndex: PlanePeer] = [:]
+    var generator = SystemRandomNumberGenerator()
+    private let report: (MagicSocketReport) -> Void
+    private let logger: Logger
+    private var descriptions: [NodeID: PlaneNetwork.Peer] = [:]
+    private var routes: RouteTable?
+    private var timer: Scheduled<Void>?
+    private var timerDeadline: MonotonicTime?
+    private var isStopped = false
+    var lastErrorAt = MonotonicTime.zero
+
+    /// A data plane that does nothing before `start()`.
+    ///
+    /// - Parameters:
+    ///   - isOneMachine: Whether control is on loopback, and so relays and peers may be too.
+    ///   - relayDialer: Opens relay connections; nil for the DERP client.
+    ///   - report: Told what control must know about how this node can be reached; called on the loop.
+    init(
+        eventLoop: any EventLoop, nodeKey: NodePrivateKey, configuration: TailnetNodeConfiguration, isOneMachine: Bool,
+        relayDialer: (any RelayDialer)? = nil, report: @escaping (MagicSocketReport) -> Void
+    ) {
+        self.eventLoop = eventLoop
+        self.report = report
+        logger = configuration.logger
+        let policy: any DialPolicy =
+            isOneMachine ? OneMachinePolicy(base: configuration.dialPolicy) : configuration.dialPolicy
+        var socketConfiguration = MagicSocketConfiguration(
+            dialPolicy: policy,
+            relayDialer: relayDialer ?? DERPRelayDialer(policy: policy, logger: configuration.logger),
+            logger: configuration.logger
+        )
+        socketConfiguration.bindAddress = configuration.udpBindAddress
+        socketConfiguration.port = configuration.udpPort
+        socketConfiguration.usesUDP = configuration.usesUDP
+        socketConfiguration.includesLoopback = isOneMachine
+        socket = MagicSocket(eventLoop: eventLoop, nodeKey: nodeKey, configuration: socketConfiguration)
+        link = GuestLink(unixTime: { UInt32(truncatingIfNeeded: WallClock.nanoseconds / 1_000_000_000) })
+        nic = NICConnection(eventLoop: eventLoop, path: configuration.nicSocketPath, logger: configuration.logger)
+        device = Self.makeDevice(nodeKey)
+    }
+
+    /// The key that seals this node's disco messages.
+    var discoPublicKey: DiscoPublicKey { socket.discoPublicKey }
+
+    /// Opens the sockets.
+    func start() -> EventLoopFuture<Void> {
+        nic.onFrame = { [unowned self] frame in receive(frame: &frame) }
+        nic.onReadComplete = { [unowned self] in guestReadComplete() }
+        nic.onWritable = { [unowned self] in flushGuest() }
+        nic.start()
+        return socket.start(sink: self)
+    }
+
+    /// Closes everything for good.
+    func stop() {
+        isStopped = true
+        nic.stop()
+        socket.close()
+        timer?.cancel()
+        timer = nil
+        peers.removeAll()
+    }
+
+    // MARK: What the node says
+
+    /// Takes a network map; with nil nothing passes any more.
+    func apply(_ network: PlaneNetwork?) {
+        guard !isStopped else { return }
+        routes = network?.routes
+        link.configure(network?.addressing)
+        guard let network else {
+            filter.update(rules: .denyAll, localAddresses: [])
+            jailedFilter.update(rules: .denyAll, localAddresses: [])
+            setPeers([])
+            return
+        }
+        link.setZone(network.zone)
+        for problem in network.filterRules.problems {
+            logger.warning("packet filter rule not used", metadata: ["problem": "\(problem)"])
+        }
+        filter.update(rules: network.filterRules, localAddresses: network.localAddresses)
+        jailedFilter.update(rules: .denyAll, localAddresses: network.localAddresses, shieldsUp: true)
+        tsmp = TSMPResponder(addresses: network.localAddresses.map(\.address))
+        setPeers(network.peers)
+        if let map = network.derpMap { socket.setDERPMap(map) }
+    }
+
+    /// Takes a new node key: sessions under the old one are worth nothing.
+    func setNodeKey(_ key: NodePrivateKey) {
+        device = Self.makeDevice(key)
+        peers.removeAll()
+        let known = Array(descriptions.values)
+        descriptions.removeAll()
+        socket.setNodeKey(key)
+        setPeers(known)
+    }
+
+    /// Tells whether the map poll is up.
+    func setControlConnected(_ isConnected: Bool) { socket.controlIsConnected = isConnected }
+
+    /// What is known at this moment, for the API.
+    func snapshot() -> PlaneSnapshot {
+        let now = socket.now
+        var known: [NodeID: PlaneSnapshot.Peer] = [:]
+        for peer in peers.values {
+            known[peer.id] = PlaneSnapshot.Peer(
+                path: socket.status(of: peer.path),
+                handshakeAge: device.statistics(of: peer.index)?.lastHandshakeAt.map { now - $0 }
+            )
+        }
+        let prefixes = routes?.effectiveAllowedIPs.values.flatMap { $0.map(\.description) } ?? []
+        return PlaneSnapshot(peers: known, report: socket.report, routes: prefixes.sorted(), drops: dropsByReason)
+    }
+
+    private func setPeers(_ wanted: [PlaneNetwork.Peer]) {
+        let paths = socket.setPeers(wanted.map(\.path))
+        var next: [PeerIndex: PlanePeer] = [:]
+        next.reserveCapacity(wanted.count)
+        var kept = Set<PeerIndex>()
+        // Descending, so that of two peers with the same prefix the one with the lower number has it.
+        for (peer, path) in zip(wanted, paths).sorted(by: { $0.0.id > $1.0.id }) {
+            let index = device.setPeer(peer.path.nodeKey, allowedIPs: peer.allowedIPs)
+            if let known = descriptions[peer.id], known.path.discoKey != peer.path.discoKey,
+                known.path.nodeKey == peer.path.nodeKey
+            {
+                // The peer restarted, and its session keys with it.
+                device.resetSessions(of: index)
+            }
+            let entry = peers[index] ?? PlanePeer(id: peer.id, index: index, path: path)
+            entry.isJailed = peer.isJailed
+            next[index] = entry
+            kept.insert(index)
+        }
+        for index in peers.keys where !kept.contains(index) { device.removePeer(index) }
+        peers = next
+        descriptions = Dictionary(wanted.map { ($0.id, $0) }) { $1 }
+    }
+
+    private static func makeDevice(_ key: NodePrivateKey) -> WireGuardDevice {
+        let now = MonotonicTime(nanoseconds: NIODeadline.now().uptimeNanoseconds)
+        return WireGuardDevice(
+            privateKey: key, clock: TimestampClock(anchor: now, unixNanoseconds: WallClock.nanoseconds)
+        )
+    }
+
+    // MARK: Time
+
+    /// Sends what WireGuard produced by itself, and sets its timer.
+    func sendOutgoing(now: MonotonicTime, source: AddressPort? = nil, relayed: MagicPeer? = nil) {
+        for message in device.takeOutgoing() {
+            switch message.destination {
+            case .peer(let index):
+                if let peer = peers[index] { socket.send(message.bytes.span, to: peer.path, now: now) }
+            case .source(let address):
+                socket.reply(message.bytes.span, to: address, relayed: source == address ? relayed : nil)
+            }
+        }
+    }
+
+    /// Makes sure that WireGuard is asked when something of it is due.
+    func armTimer() {
+        guard let deadline = device.nextDeadline, !isStopped else { return }
+        if let timerDeadline, timerDeadline <= deadline { return }
+        timer?.cancel()
+        timerDeadline = deadline
+        timer = eventLoop.assumeIsolated().scheduleTask(
+            deadline: .uptimeNanoseconds(deadline.nanoseconds)
+        ) { [weak self] in
+            guard let self else { return }
+            self.timerDeadline = nil
+            let now = self.socket.now
+            self.device.tick(now: now)
+            self.sendOutgoing(now: now)
+            self.socket.flush()
+            self.armTimer()
+        }
+    }
+
+    func tell(_ report: MagicSocketReport) { self.report(report) }
+}
+
+/// One peer on the packet path.
+final class PlanePeer {
+    let id: NodeID
+    let index: PeerIndex
+    let path: MagicPeer
+    var isJailed = false
+
+    init(id: NodeID, index: PeerIndex, path: MagicPeer) {
+        self.id = id
+        self.index = index
+        self.path = path
+    }
+}

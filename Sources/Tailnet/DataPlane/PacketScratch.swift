@@ -1,0 +1,37 @@
+import NetTypes
+
+/// One reusable buffer in which packets are sealed and opened in place, so that no packet costs an allocation.
+struct PacketScratch: ~Copyable {
+    private let memory: UnsafeMutableRawBufferPointer
+
+    /// A buffer of `byteCount` octets.
+    init(byteCount: Int) {
+        memory = .allocate(byteCount: byteCount, alignment: 16)
+        memory.initializeMemory(as: UInt8.self, repeating: 0)
+    }
+
+    deinit { memory.deallocate() }
+
+    /// How much fits.
+    var byteCount: Int { memory.count }
+
+    /// Copies octets to `offset`; false when they do not fit.
+    mutating func load(_ octets: Span<UInt8>, at offset: Int) -> Bool {
+        guard offset + octets.count <= memory.count else { return false }
+        octets.withUnsafeBytes { source in
+            UnsafeMutableRawBufferPointer(rebasing: memory[offset...]).copyMemory(from: source)
+        }
+        return true
+    }
+
+    /// Lends the first `count` octets for change.
+    mutating func withMutableSpan<Result>(first count: Int, _ body: (inout MutableRawSpan) -> Result) -> Result {
+        var span = MutableRawSpan(_unsafeBytes: UnsafeMutableRawBufferPointer(rebasing: memory[..<count]))
+        return body(&span)
+    }
+
+    /// Lends the octets of `range` for reading.
+    func withSpan<Result>(_ range: Range<Int>, _ body: (Span<UInt8>) -> Result) -> Result {
+        body(Span(_unsafeBytes: UnsafeRawBufferPointer(rebasing: memory[range])))
+    }
+}

@@ -1,0 +1,117 @@
+import GuestNetwork
+import Magicsock
+import NetTypes
+import NetWire
+import Tailcfg
+import WarrenCrypto
+
+/// A network map in the form in which the data plane takes it: a value made off the loop, applied on it.
+struct PlaneNetwork: Sendable {
+    /// One peer that may be talked to.
+    struct Peer: Sendable {
+        var id: NodeID
+        var path: MagicPeerDescription
+        /// From where its packets may come.
+        var allowedIPs: [IPPrefix]
+        var isJailed: Bool
+    }
+
+    var peers: [Peer]
+    var routes: RouteTable
+    var derpMap: DERPMap?
+    var addressing: GuestAddressing
+    var zone: DNSZone
+    var filterRules: PacketFilterRules
+    /// The addresses that the node answers for.
+    var localAddresses: [IPPrefix]
+
+    /// Translates a map.
+    ///
+    /// - Parameter now: The clock, corrected by control's.
+    init(map: NetworkMap, configuration: TailnetNodeConfiguration, now: ControlTime) {
+        let sorted = map.sortedPeers
+        let routes = RouteTable(peers: sorted, preferences: RoutePreferences(), now: now)
+        self.routes = routes
+        // A peer without routes is not talked to: expired, unreachable, or stripped by tailnet lock.
+        peers = sorted.compactMap { node in
+            guard !node.key.isZero, !node.isWireGuardOnly, let allowedIPs = routes.effectiveAllowedIPs[node.id] else {
+                return nil
+            }
+            return Peer(
+                id: node.id,
+                path: MagicPeerDescription(
+                    nodeKey: node.key, discoKey: node.discoKey, homeDERP: node.homeDERP, endpoints: node.endpoints
+                ),
+                allowedIPs: allowedIPs,
+                isJailed: node.isJailed
+            )
+        }
+        derpMap = map.derpMap
+        filterRules = PacketFilterRules(map)
+        localAddresses = map.selfNode.addresses
+        addressing = Self.addressing(map, configuration)
+        zone = Self.zone(map, configuration)
+    }
+
+    private static func addressing(_ map: NetworkMap, _ configuration: TailnetNodeConfiguration) -> GuestAddressing {
+        let name = DNSName(map.selfNode.name)
+        let label = map.selfNode.name.prefix { $0 != "." }
+        return GuestAddressing(
+            ipv4: map.selfNode.ipv4,
+            ipv6: map.selfNode.ipv6,
+            hostname: label.isEmpty ? configuration.hostname : String(label),
+            domain: name?.parent.flatMap { $0.isRoot ? nil : $0 },
+            searchDomains: configuration.acceptsDNS ? map.dnsConfig.domains.compactMap { DNSName($0) } : []
+        )
+    }
+
+    private static func zone(_ map: NetworkMap, _ configuration: TailnetNodeConfiguration) -> DNSZone {
+        // An expired or nameless node has no DNS.
+        guard let own = node(map.selfNode) else { return DNSZone() }
+        let config = map.dnsConfig
+        var routes: [DNSName: [DNSUpstream]] = [:]
+        for (suffix, resolvers) in config.routes {
+            guard let name = DNSName(suffix) else { continue }
+            routes[name] = (resolvers ?? []).compactMap { DNSUpstream($0.address) }
+        }
+        let records = config.extraRecords.compactMap { record -> (name: DNSName, address: IPAddress)? in
+            guard ["", "A", "AAAA"].contains(record.type), let name = DNSName(record.name),
+                let address = IPAddress(record.value)
+            else { return nil }
+            return (name, address)
+        }
+        return DNSZone(
+            own: own,
+            peers: map.sortedPeers.compactMap { node($0) },
+            isProxied: config.proxied,
+            servesBothFamilies: map.selfNode.hasCapability("magicdns-aaaa"),
+            extraRecords: records,
+            routes: routes,
+            resolvers: config.resolvers.compactMap { DNSUpstream($0.address) },
+            acceptsDNS: configuration.acceptsDNS
+        )
+    }
+
+    private static func node(_ node: Node) -> DNSZone.Node? {
+        guard let name = DNSName(node.name), !name.isRoot else { return nil }
+        return DNSZone.Node(
+            name: name,
+            addresses: node.addresses.map(\.address),
+            answersSubdomains: node.hasCapability("dns-subdomain-resolve")
+        )
+    }
+}
+
+/// What the data plane knows at one moment, for the API.
+struct PlaneSnapshot: Sendable {
+    /// One peer.
+    struct Peer: Sendable {
+        var path: PeerPathStatus
+        var handshakeAge: Duration?
+    }
+
+    var peers: [NodeID: Peer]
+    var report: MagicSocketReport?
+    var routes: [String]
+    var drops: [String: UInt64]
+}

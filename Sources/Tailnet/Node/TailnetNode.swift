@@ -1,0 +1,192 @@
+import ControlPlane
+import FoundationEssentials
+import GuestNetwork
+import Logging
+import Magicsock
+package import NIOCore
+import NetTypes
+import Tailcfg
+import WarrenCrypto
+package import WarrenModel
+
+/// One node of a tailnet: logs in, follows the map, and keeps the data plane in step with it.
+///
+/// Everything slow is here; packets never enter the actor. `run()` lives as long as the node takes part.
+package actor TailnetNode {
+    /// Commits an identity before its keys are used; `true` also wipes the auth key in the same transaction.
+    package typealias Commit = @Sendable (NodeIdentity, Bool) async throws -> Void
+
+    let configuration: TailnetNodeConfiguration
+    let eventLoop: any EventLoop
+    let commit: Commit
+    let clock: any Clock<Duration>
+    let logger: Logger
+    let reachability: LatestValue<MagicSocketReport?>
+    let plane: NIOLoopBoundBox<DataPlane?>
+    var identity: NodeIdentity
+    var isIdentityStored: Bool
+    var authKey: SecretText?
+    var client: ControlClient?
+    var map: NetworkMap?
+    var status: NetworkStatus
+    var isPolling = false
+    var reducer = NetworkMapReducer()
+    var nextPeerExpiry: ControlTime?
+    var discoKey = DiscoPublicKey.zero
+    // At one from the start, so that a reader that knows nothing gets the first state at once.
+    private let signal = LevelSignal(level: 1)
+    private var netmapVersion: Int64 = 0
+    private var peers: [PeerStatus] = []
+
+    /// A node that does not take part yet.
+    ///
+    /// - Parameters:
+    ///   - identity: The stored identity; nil makes a new one, which is committed before it is used.
+    ///   - eventLoop: The one loop that the node's packets stay on.
+    ///   - commit: Stores an identity durably.
+    package init(
+        configuration: TailnetNodeConfiguration,
+        identity: NodeIdentity?,
+        eventLoop: any EventLoop,
+        clock: any Clock<Duration> = ContinuousClock(),
+        commit: @escaping Commit
+    ) {
+        self.configuration = configuration
+        self.identity = identity ?? NodeIdentity()
+        self.eventLoop = eventLoop
+        self.clock = clock
+        self.commit = commit
+        isIdentityStored = identity != nil
+        authKey = configuration.authKey
+        logger = configuration.logger
+        reachability = LatestValue(nil)
+        plane = NIOLoopBoundBox.makeBoxSendingValue(nil, eventLoop: eventLoop)
+        status = NetworkStatus(since: Timestamp.wallClock)
+    }
+
+    /// Takes part in the tailnet until the task is cancelled.
+    package func run() async {
+        do {
+            let url = try ControlURL(configuration.controlURL)
+            let client = ControlClient(
+                configuration: ControlConfiguration(
+                    url: url,
+                    machineKey: identity.machineKey,
+                    capabilityVersion: UInt16(CapabilityVersion.current.rawValue),
+                    plainHTTP: configuration.plainHTTP
+                ),
+                eventLoop: eventLoop,
+                dialPolicy: policy(for: url),
+                logger: logger
+            )
+            self.client = client
+            try await startPlane(isOneMachine: url.isLocal)
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await self.takePart(client) }
+                group.addTask { await self.publishReachability(client) }
+                group.addTask {
+                    // Ends requests that wait for the server without limit, such as a follow-up.
+                    await Self.sleepUntilCancelled()
+                    await client.close()
+                }
+                await group.waitForAll()
+            }
+            await stopPlane()
+        } catch let error as ControlError {
+            set(.noState, NodeReason.invalidControlURL("\(error)"))
+            await Self.sleepUntilCancelled()
+        } catch {
+            logger.error("node not started", metadata: ["error": "\(error)"])
+            set(.noState, StateReason(code: "node-not-started", message: "The node's sockets could not be opened."))
+            await Self.sleepUntilCancelled()
+        }
+    }
+
+    /// The first report after `version`, or the newest when the task is cancelled; a level, so that nothing is missed.
+    package func report(after version: Int64) async -> NodeReport {
+        await signal.wait(above: version)
+        return NodeReport(version: signal.level, status: status, netmapVersion: netmapVersion, peers: peers)
+    }
+
+    /// Everything the API shows about the node.
+    package func detail() async -> NetworkDetail {
+        let box = plane
+        let snapshot = try? await eventLoop.submit { box.value?.snapshot() }.get()
+        return NetworkDetail(status: status, snapshot: snapshot ?? nil, map: map, preferences: configuration)
+    }
+
+    // MARK: State
+
+    /// Moves to a state; readers are told when anything changed.
+    func set(_ state: NetworkState, _ reason: StateReason? = nil, loginURL: String? = nil) {
+        change { status in
+            status.enter(state, reason: reason, now: Timestamp.wallClock)
+            if status.loginUrl != loginURL { status.loginUrlSince = loginURL.map { _ in Timestamp.wallClock } }
+            status.loginUrl = loginURL
+        }
+    }
+
+    /// Changes the status; readers are told when anything came of it.
+    func change(peers: [PeerStatus]? = nil, _ body: (inout NetworkStatus) -> Void) {
+        let before = status
+        body(&status)
+        let hasNewPeers = peers != nil && peers != self.peers
+        if let peers, hasNewPeers {
+            self.peers = peers
+            netmapVersion += 1
+        }
+        guard status != before || hasNewPeers else { return }
+        signal.raise()
+    }
+
+    static func sleepUntilCancelled() async {
+        while !Task.isCancelled {
+            // Cancellation ends the sleep; nothing else is awaited here.
+            try? await ContinuousClock().sleep(for: .seconds(86_400))
+        }
+    }
+
+    // MARK: Data plane
+
+    func policy(for url: ControlURL) -> any DialPolicy {
+        url.isLocal ? OneMachinePolicy(base: configuration.dialPolicy) : configuration.dialPolicy
+    }
+
+    private func startPlane(isOneMachine: Bool) async throws {
+        let box = plane
+        let loop = eventLoop
+        let key = identity.nodeKey
+        let configuration = configuration
+        let level = reachability
+        discoKey = try await loop.flatSubmit {
+            let plane = DataPlane(
+                eventLoop: loop, nodeKey: key, configuration: configuration, isOneMachine: isOneMachine
+            ) { level.set($0) }
+            box.value = plane
+            let key = plane.discoPublicKey
+            return plane.start().map { key }
+        }.get()
+    }
+
+    private func stopPlane() async {
+        let box = plane
+        // The loop outlives the node; when it does not, there is nothing left to stop.
+        try? await eventLoop.submit {
+            box.value?.stop()
+            box.value = nil
+        }.get()
+    }
+
+    /// Runs `body` with the data plane on its loop.
+    func onPlane(_ body: @escaping @Sendable (DataPlane) -> Void) async {
+        let box = plane
+        try? await eventLoop.submit { if let plane = box.value { body(plane) } }.get()
+    }
+}
+
+extension Timestamp {
+    /// The wall clock.
+    static var wallClock: Timestamp {
+        Timestamp(millisecondsSinceEpoch: Int64(Date().timeIntervalSince1970 * 1000))
+    }
+}

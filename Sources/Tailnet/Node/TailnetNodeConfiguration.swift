@@ -1,0 +1,59 @@
+package import ControlPlane
+package import Logging
+package import NetTypes
+package import WarrenModel
+
+/// What a node is made from, beside its identity.
+package struct TailnetNodeConfiguration: Sendable {
+    /// The control server, `http(s)://host[:port]`.
+    package var controlURL: String
+    /// When a clear-text control URL may be used.
+    package var plainHTTP: ControlConfiguration.PlainHTTP = .localOnly
+    /// The auth key that is still unused; nil asks for an interactive login.
+    package var authKey: SecretText?
+    /// The name the node asks for.
+    package var hostname: String
+    /// Whether control is to forget the node when it is gone.
+    package var isEphemeral = false
+    /// Whether the guest is to use the tailnet's DNS.
+    package var acceptsDNS = true
+    /// QEMU's Unix socket for the guest's NIC.
+    package var nicSocketPath: String
+    /// The one address that UDP is bound to; nil for all.
+    package var udpBindAddress: IPAddress?
+    /// The UDP port; 0 lets the kernel choose.
+    package var udpPort: UInt16 = 0
+    /// Whether UDP is used at all; without it everything goes by relay.
+    package var usesUDP = true
+    /// Which addresses may be dialled that others chose.
+    package var dialPolicy: any DialPolicy
+    /// Where to log.
+    package var logger: Logger
+
+    /// The defaults with what has none.
+    package init(
+        controlURL: String,
+        hostname: String,
+        nicSocketPath: String,
+        dialPolicy: any DialPolicy,
+        logger: Logger
+    ) {
+        self.controlURL = controlURL
+        self.hostname = hostname
+        self.nicSocketPath = nicSocketPath
+        self.dialPolicy = dialPolicy
+        self.logger = logger
+    }
+}
+
+/// A tailnet whose control server is on loopback is on one machine, and its relays and peers are on loopback too.
+struct OneMachinePolicy: DialPolicy {
+    let base: any DialPolicy
+
+    func permits(_ address: IPAddress, for purpose: DialPurpose) -> Bool {
+        switch purpose {
+        case .control, .derp, .stun, .disco: address.isLoopback || base.permits(address, for: purpose)
+        case .webhook, .image, .resolver: base.permits(address, for: purpose)
+        }
+    }
+}
