@@ -284,7 +284,10 @@ let package = Package(
         ),
         .testTarget(
             name: "QEMUTests",
-            dependencies: ["QEMU", "WarrenModel", nioCore, nioPosix, subprocess, logging, "TestSupport"],
+            dependencies: [
+                "QEMU", "GuestNetwork", "NetWire", "NetTypes", "WarrenModel", nioCore, nioPosix, subprocess, logging,
+                "TestSupport",
+            ],
             swiftSettings: settings
         ),
         .testTarget(

@@ -2,8 +2,8 @@
 package enum QEMUDefaults {
     /// The machine that guests see: pinned, so that a newer QEMU changes nothing under a guest.
     package static let machine = "pc-i440fx-7.2"
-    /// Each NIC is a point-to-point link to its own node, so all may have the same locally administered address.
-    package static let macAddress = "02:77:61:72:72:65"
+    /// QEMU's prefix and "WRN": each NIC is a point-to-point link to its own node, so all may have the same address.
+    package static let macAddress = "52:54:00:57:52:4e"
     /// What a tailnet carries.
     package static let mtu = 1280
     /// The port that stock qemu-ga looks for.

@@ -28,7 +28,7 @@ struct QEMUArgumentsTests {
                 "-object", "rng-random,id=entropy,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=entropy",
                 "-device", "pvpanic-pci",
                 "-netdev", "stream,id=net0,server=on,addr.type=unix,addr.path=net.sock",
-                "-device", "virtio-net-pci,id=nic0,netdev=net0,mac=02:77:61:72:72:65,romfile=,host_mtu=1280",
+                "-device", "virtio-net-pci,id=nic0,netdev=net0,mac=52:54:00:57:52:4e,romfile=,host_mtu=1280",
                 "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
             ]
         )
