@@ -12,22 +12,36 @@ struct API: Sendable {
     /// What came back.
     struct Answer: Sendable, CustomStringConvertible {
         let status: Int
-        let headers: HTTPHeaders
         let body: Data
+        private let headers: HTTPHeaders
+
+        init(status: Int, headers: HTTPHeaders, body: Data) {
+            self.status = status
+            self.headers = headers
+            self.body = body
+        }
+
+        /// The value of a header field, or nil.
+        func header(_ name: String) -> String? { headers.first(name: name) }
         /// The body as JSON; null when it is none.
         var json: JSONValue { (try? JSONValue(parsing: body)) ?? .null }
         var description: String { "\(status) \(String(decoding: body.prefix(2000), as: UTF8.self))" }
     }
 
+    /// The methods of the API.
+    enum Method: String {
+        case GET, POST, PUT, DELETE
+    }
+
     /// Sends one request; `json` is its body as text.
     func send(
-        _ method: HTTPMethod,
+        _ method: Method,
         _ path: String,
         _ json: String? = nil,
         headers: [(String, String)] = []
     ) async throws -> Answer {
         var request = HTTPClientRequest(url: base + path)
-        request.method = method
+        request.method = HTTPMethod(rawValue: method.rawValue)
         if let token { request.headers.add(name: "Authorization", value: "Bearer \(token)") }
         if let json {
             request.headers.add(name: "Content-Type", value: "application/json")

@@ -25,7 +25,7 @@ struct BadInputTests {
             for (body, pointer) in cases {
                 let answer = try await api.send(.POST, "/v1/vms", body)
                 #expect(answer.status == 422, "\(body) → \(answer)")
-                #expect(answer.headers.first(name: "content-type")?.hasPrefix("application/problem+json") == true)
+                #expect(answer.header("content-type")?.hasPrefix("application/problem+json") == true)
                 let pointers = answer.json.errors?.array?.compactMap { $0.pointer?.string } ?? []
                 #expect(pointers.contains { $0.hasPrefix(pointer) }, "\(body) → \(answer)")
             }
@@ -53,10 +53,10 @@ struct BadInputTests {
             #expect(try await stranger.send(.GET, "/livez").status == 200)
             let wrongMethod = try await api.send(.PUT, "/v1/vms", "{}")
             #expect(wrongMethod.status == 405, "\(wrongMethod)")
-            #expect(wrongMethod.headers.first(name: "allow")?.contains("POST") == true)
+            #expect(wrongMethod.header("allow")?.contains("POST") == true)
             let missing = try await api.send(.GET, "/v1/nothing")
             #expect(missing.status == 404)
-            #expect(missing.json.requestId?.string == missing.headers.first(name: "x-request-id"))
+            #expect(missing.json.requestId?.string == missing.header("x-request-id"))
             let text = try await api.send(.POST, "/v1/vms", "{}", headers: [("Content-Type", "text/plain")])
             #expect(text.status == 415, "\(text)")
             let large = try await api.send(
@@ -77,7 +77,7 @@ struct BadInputTests {
             let taken = try await api.send(.POST, "/v1/vms", #"{"name":"a","autostart":false}"#)
             #expect(taken.status == 409)
             #expect(taken.json.type?.string == "/problems/name-taken")
-            let tag = try #require(try await api.send(.GET, "/v1/vms/a").headers.first(name: "etag"))
+            let tag = try #require(try await api.send(.GET, "/v1/vms/a").header("etag"))
             let unchanged = try await api.send(.GET, "/v1/vms/a", headers: [("If-None-Match", tag)])
             #expect(unchanged.status == 304)
             let exec = try await api.send(.POST, "/v1/vms/a/exec", #"{"command":["true"]}"#)

@@ -70,7 +70,7 @@ final class DaemonProcess: Sendable {
             "--config", directory.appendingPathComponent("warrend.yaml").path, "--state-dir", state("").path,
         ]
         if !FileManager.default.fileExists(atPath: log.path) {
-            FileManager.default.createFile(atPath: log.path, contents: nil)
+            _ = FileManager.default.createFile(atPath: log.path, contents: nil)
         }
         let output = try FileHandle(forWritingTo: log)
         try output.seekToEnd()

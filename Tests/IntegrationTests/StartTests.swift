@@ -119,8 +119,8 @@ struct CommandRun: CustomStringConvertible {
         let folder = try TemporaryFolder()
         let outputFile = folder.url.appendingPathComponent("out")
         let errorFile = folder.url.appendingPathComponent("err")
-        FileManager.default.createFile(atPath: outputFile.path, contents: nil)
-        FileManager.default.createFile(atPath: errorFile.path, contents: nil)
+        _ = FileManager.default.createFile(atPath: outputFile.path, contents: nil)
+        _ = FileManager.default.createFile(atPath: errorFile.path, contents: nil)
         let process = Process()
         process.executableURL = TestEnvironment.binary(name)
         process.arguments = arguments

@@ -93,7 +93,8 @@ private final class SinkHandler: ChannelInboundHandler {
                 arrived: .now
             )
             let channel = context.channel
-            channel.eventLoop.makeFutureWithTask { await self.sink.take(delivery) }.whenSuccess { status in
+            let sink = sink
+            channel.eventLoop.makeFutureWithTask { await sink.take(delivery) }.whenSuccess { status in
                 let head = HTTPResponseHead(version: .http1_1, status: status, headers: ["content-length": "0"])
                 channel.write(HTTPServerResponsePart.head(head), promise: nil)
                 channel.writeAndFlush(HTTPServerResponsePart.end(nil), promise: nil)
