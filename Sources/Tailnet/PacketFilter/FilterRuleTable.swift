@@ -40,7 +40,9 @@ struct FilterRuleTable<Number: FixedWidthInteger & UnsignedInteger & Sendable>: 
 
     /// Adds a rule; `holders` are the addresses of the peers whose capabilities it names.
     mutating func append(
-        protocols: ProtocolSet, sources: [AddressRange<Number>], holders: [AddressRange<Number>],
+        protocols: ProtocolSet,
+        sources: [AddressRange<Number>],
+        holders: [AddressRange<Number>],
         destinations: [Destination]
     ) {
         // A rule without a destination in this family must not count as one of its capability rules, see below.

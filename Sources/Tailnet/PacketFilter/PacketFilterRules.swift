@@ -31,7 +31,9 @@ package struct PacketFilterRules: Sendable {
     ///   - capabilityHolders: For each capability the own addresses of the peers that have it.
     ///   - unsignedPrefixes: The addresses of peers that must get no access because tailnet lock does not know them.
     package init(
-        _ rules: [FilterRule], capabilityHolders: [String: [IPAddress]] = [:], unsignedPrefixes: [IPPrefix] = []
+        _ rules: [FilterRule],
+        capabilityHolders: [String: [IPAddress]] = [:],
+        unsignedPrefixes: [IPPrefix] = []
     ) {
         guard !rules.contains(where: { $0.sourceBits != nil || $0.destinations.contains { $0.bits != nil } }) else {
             problems = [.deprecatedBits]
@@ -64,7 +66,9 @@ package struct PacketFilterRules: Sendable {
     }
 
     private mutating func append(
-        _ rule: FilterRule, capabilityHolders: [String: [IPAddress]], unsigned: [FilterEntry]
+        _ rule: FilterRule,
+        capabilityHolders: [String: [IPAddress]],
+        unsigned: [FilterEntry]
     ) {
         var sources = FamilyRanges()
         var holders = FamilyRanges()
@@ -103,7 +107,10 @@ package struct PacketFilterRules: Sendable {
         switch (packet.source, packet.destination) {
         case (.v4(let source), .v4(let destination)):
             ipv4.permits(
-                packet.ipProtocol, from: source.rawValue, to: destination.rawValue, port: packet.destinationPort
+                packet.ipProtocol,
+                from: source.rawValue,
+                to: destination.rawValue,
+                port: packet.destinationPort
             )
         case (.v6(let source), .v6(let destination)):
             ipv6.permits(packet.ipProtocol, from: source.number, to: destination.number, port: packet.destinationPort)

@@ -37,7 +37,10 @@ package struct TSMPRejection: Hashable, Sendable {
 
     /// The refusal of a flow.
     package init(
-        ipProtocol: IPProtocol, reason: TSMPRejectReason, sourcePort: UInt16, destinationPort: UInt16,
+        ipProtocol: IPProtocol,
+        reason: TSMPRejectReason,
+        sourcePort: UInt16,
+        destinationPort: UInt16,
         maybeBroken: Bool = false
     ) {
         self.ipProtocol = ipProtocol
@@ -153,7 +156,9 @@ package enum TSMPMessage: Hashable, Sendable {
     ///
     /// `identification` is IPv4's identification (low 16 bits) or IPv6's flow label (low 20 bits).
     package func packet(
-        from source: IPAddress, to destination: IPAddress, identification: UInt32 = 0
+        from source: IPAddress,
+        to destination: IPAddress,
+        identification: UInt32 = 0
     ) -> [UInt8]? {
         switch (source, destination) {
         case (.v4(let source), .v4(let destination)):
