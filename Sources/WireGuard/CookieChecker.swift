@@ -111,7 +111,9 @@ struct CookieGenerator {
 
 /// The keys that a node's public key yields for codes and cookies.
 enum MessageKeys {
+    /// The key of `mac1` in messages to the owner of `key`.
     static func mac1(_ key: NodePublicKey) -> Octets32 { hash(WireGuardConstants.mac1Label, key) }
+    /// The key that seals cookies which the owner of `key` gives out.
     static func cookie(_ key: NodePublicKey) -> Octets32 { hash(WireGuardConstants.cookieLabel, key) }
 
     private static func hash(_ label: String, _ key: NodePublicKey) -> Octets32 {

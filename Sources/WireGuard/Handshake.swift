@@ -3,10 +3,15 @@ import WarrenCrypto
 
 /// What a finished handshake yields.
 struct SessionKeys {
+    /// Seals what we send, 32 octets.
     let sending: SecretBytes
+    /// Opens what we receive, 32 octets.
     let receiving: SecretBytes
+    /// The index under which the peer addresses us.
     let localIndex: UInt32
+    /// The index under which we address the peer.
     let remoteIndex: UInt32
+    /// Whether we began the handshake.
     let isInitiator: Bool
 }
 

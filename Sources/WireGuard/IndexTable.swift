@@ -9,6 +9,7 @@ struct IndexTable {
     }
 
     private var entries = [Entry](repeating: Entry(index: 0, slot: -1), count: 16)
+    /// How many indices there are.
     private(set) var count = 0
 
     /// The peer's slot for `index`, or nil.

@@ -1,5 +1,7 @@
 /// Names a peer of one device; the name of a removed peer is never given to another.
 package struct PeerIndex: Hashable, Sendable {
+    /// The place in the table of peers.
     let slot: Int32
+    /// How often that place was given away before.
     let generation: UInt32
 }

@@ -62,9 +62,13 @@ package enum WireGuardDefaults {
 
 /// The four message types (WireGuard paper §5.4).
 enum MessageType {
+    /// Begins a handshake.
     static let initiation: UInt32 = 1
+    /// Answers an initiation.
     static let response: UInt32 = 2
+    /// Asks for a repetition that bears a cookie.
     static let cookieReply: UInt32 = 3
+    /// Carries a sealed packet.
     static let transport: UInt32 = 4
 }
 
@@ -84,5 +88,6 @@ package enum MessageLength {
     package static let keepalive = 32
     /// By how much `encapsulate` may lengthen a packet: header, padding and tag.
     package static let transportOverhead = transportHeader + 15 + tag
+    /// Both codes at the end of a handshake message.
     static let macs = 32
 }

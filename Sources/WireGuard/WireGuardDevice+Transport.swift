@@ -62,6 +62,7 @@ extension WireGuardDevice {
         return min((last + 15) & ~15, mtu) - last
     }
 
+    /// Opens a transport message in place and notes what its reception means for the session.
     func receiveTransport(_ datagram: inout MutableRawSpan, now: MonotonicTime) -> DecapsulateVerdict {
         let count = datagram.byteCount
         guard count >= MessageLength.keepalive else { return drop(.malformed) }
@@ -114,6 +115,7 @@ extension WireGuardDevice {
         return .packet(index, MessageLength.transportHeader..<(MessageLength.transportHeader + length))
     }
 
+    /// Keeps a packet until there is a session, within the bounds of both queues.
     func enqueue(_ packet: [UInt8], _ slot: Int, _ sessions: WireGuardPeer) {
         guard queuedByteCount + packet.count <= WireGuardDefaults.queuedByteCount else {
             return countDrop(.queueFull)
@@ -186,11 +188,13 @@ extension WireGuardDevice {
         initiateHandshake(slot, sessions, isRetry: false, now: now)
     }
 
+    /// Counts and returns a drop.
     func drop(_ reason: DropReason) -> EncapsulateVerdict {
         countDrop(reason)
         return .drop(reason)
     }
 
+    /// Counts and returns a drop.
     func drop(_ reason: DropReason) -> DecapsulateVerdict {
         countDrop(reason)
         return .drop(reason)

@@ -48,26 +48,44 @@ package struct OutgoingMessage: Sendable {
 /// Confined to the node's event loop. After `encapsulate`, `decapsulate` or `tick` the caller sends what
 /// `takeOutgoing` returns. A transport message that is sealed or opened allocates nothing.
 package final class WireGuardDevice {
+    /// A registered peer; its sessions are made when they are needed.
     struct Peer {
+        /// The static key.
         var publicKey: NodePublicKey
+        /// How often this place was given away before.
         var generation: UInt32 = 0
+        /// Whether the place is taken.
         var isPresent = false
+        /// The pre-shared key; nil stands for zeros.
         var presharedKey: SecretBytes?
+        /// The prefixes that were given for the peer.
         var allowedIPs: [IPPrefix] = []
+        /// The timestamp of the last accepted initiation.
         // Outlives the sessions, or an old initiation could be replayed once they are gone.
         var lastTimestamp = TAI64N.distantPast
+        /// The session state, if there is any.
         var sessions: WireGuardPeer?
     }
 
+    /// Our static key.
     let privateKey: NodePrivateKey
+    /// Stamps our initiations.
     let clock: TimestampClock
+    /// The source of ephemeral keys, indices and delays.
     var generator: any RandomNumberGenerator
+    /// The table of peers; a removed one leaves its place free.
     var peers: [Peer] = []
+    /// The place of each peer.
     var slots: [NodePublicKey: Int] = [:]
+    /// The peer behind each receiver index.
     var indices = IndexTable()
+    /// When which peer has something to do.
     var deadlines = DeadlineQueue()
+    /// Checks the codes of handshake messages.
     var cookieChecker: CookieChecker
+    /// Tells when handshake messages come too fast.
     var load: HandshakeLoad
+    /// Octets of all queued packets.
     var queuedByteCount = 0
     private var freeSlots: [Int] = []
     private var outgoing: [OutgoingMessage] = []
@@ -164,21 +182,25 @@ package final class WireGuardDevice {
         return outgoing
     }
 
+    /// Has a message sent.
     func send(_ bytes: [UInt8], to destination: OutgoingMessage.Destination) {
         guard outgoing.count < WireGuardDefaults.outgoingMessageCount else { return countDrop(.outgoingFull) }
         outgoing.append(OutgoingMessage(destination: destination, bytes: bytes))
     }
 
+    /// Counts a drop.
     func countDrop(_ reason: DropReason) {
         dropCounts.count(reason)
     }
 
+    /// The place of a peer that was not removed.
     func slot(of index: PeerIndex) -> Int? {
         let slot = Int(index.slot)
         guard slot < peers.count, peers[slot].isPresent, peers[slot].generation == index.generation else { return nil }
         return slot
     }
 
+    /// The name of the peer at a place.
     func index(of slot: Int) -> PeerIndex {
         PeerIndex(slot: Int32(slot), generation: peers[slot].generation)
     }
@@ -209,10 +231,12 @@ package final class WireGuardDevice {
         .milliseconds(Int64(generator.next() % WireGuardConstants.jitterMilliseconds))
     }
 
+    /// Makes sure that a peer is woken for its earliest deadline.
     func reschedule(_ slot: Int, _ sessions: WireGuardPeer) {
         deadlines.schedule(slot, by: sessions.timers.earliest)
     }
 
+    /// Drops all session state of a peer.
     func forgetSessions(of slot: Int) {
         guard let sessions = peers[slot].sessions else { return }
         queuedByteCount -= sessions.queue.byteCount

@@ -5,18 +5,25 @@ import WarrenCrypto
 final class WireGuardPeer {
     /// The shared secret of both static keys.
     let staticSecret: SecretBytes
+    /// Adds the codes to our handshake messages.
     var cookies: CookieGenerator
+    /// What is due, and when.
     var timers = PeerTimers()
+    /// Packets that wait for a session.
     var queue = PacketQueue()
     /// The handshake that we began and whose response is awaited.
     var handshake: InitiatorHandshake?
+    /// The session before the current one, which may still receive.
     private(set) var previous: Keypair?
+    /// The session that we send with.
     private(set) var current: Keypair?
+    /// A session that the peer has not used yet.
     private(set) var next: Keypair?
     /// When the last handshake message was sent.
     var lastHandshakeSentAt: MonotonicTime?
     /// When the last initiation of the peer was accepted.
     var lastInitiationAt: MonotonicTime?
+    /// What went to and came from the peer.
     var statistics = PeerStatistics()
 
     /// An empty set of sessions with the owner of `publicKey`.

@@ -7,7 +7,7 @@ private final class SessionPair {
     let sender: WireGuardDevice
     let receiver: WireGuardDevice
     let toReceiver: PeerIndex
-    let now = MonotonicTime(nanoseconds: 1_000_000_000)
+    private(set) var now = MonotonicTime(nanoseconds: 1_000_000_000)
     let source = AddressPort(.v4(.loopback), port: 41641)
 
     init() {
@@ -21,13 +21,20 @@ private final class SessionPair {
         toReceiver = sender.setPeer(receiver.publicKey, allowedIPs: [])
         let address = IPPrefix(.v4(IPv4Address(100, 64, 0, 1)))
         let toSender = receiver.setPeer(sender.publicKey, allowedIPs: [address])
+        handshake()
+        precondition(sender.hasSession(with: toReceiver, now: now) && receiver.hasSession(with: toSender, now: now))
+    }
+
+    /// Makes a session anew, both roles and the first packet included.
+    func handshake() {
+        sender.resetSessions(of: toReceiver)
+        now = now + .seconds(6)
         var packet = makePacket()
         _ = seal(&packet)
         for _ in 0..<4 {
             for message in sender.takeOutgoing() { deliver(message.bytes, to: receiver) }
             for message in receiver.takeOutgoing() { deliver(message.bytes, to: sender) }
         }
-        precondition(sender.hasSession(with: toReceiver, now: now) && receiver.hasSession(with: toSender, now: now))
     }
 
     private func deliver(_ message: [UInt8], to device: WireGuardDevice) {
@@ -157,5 +164,13 @@ let wireGuardBenchmarks: [Benchmark] = [
             return megabitsPerSecond(bursts * burstCount, time)
         }
         return lines("open", figures)
+    },
+    Benchmark(name: "wireguard_handshake") {
+        let pair = SessionPair()
+        let rounds = 200
+        let samples = (0..<7).map { _ in
+            Double(rounds) / seconds { for _ in 0..<rounds { pair.handshake() } }
+        }
+        return [Measurement(name: "wireguard_handshakes", value: median(samples), unit: "handshakes/s")]
     },
 ]
