@@ -166,9 +166,8 @@ let package = Package(
             name: "Coordination",
             dependencies: [
                 "ControlPlane", "DERP", "Tailcfg", "NetWire", "NetTypes", "WarrenCrypto",
-                "WarrenModel", "Store", nioCore, nioPosix, nioHTTP1, nioHTTP2, nioHPACK, nioSSL,
-                nioWebSocket, hummingbird, httpTypes, nioHTTPTypes, x509, swiftASN1, crypto, logging,
-                serviceLifecycle,
+                "WarrenModel", "Store", nioCore, nioPosix, nioHTTP1, nioHTTP2, nioSSL, x509, swiftASN1,
+                crypto, logging, serviceLifecycle,
             ],
             swiftSettings: settings
         ),
@@ -326,9 +325,8 @@ let package = Package(
             name: "CoordinationTests",
             dependencies: [
                 "Coordination", "ControlPlane", "DERP", "Tailcfg", "NetWire", "NetTypes",
-                "WarrenCrypto", "WarrenModel", "Store", nioCore, nioPosix, nioHTTP1, nioHTTP2,
-                nioHPACK, nioSSL, nioWebSocket, hummingbird, httpTypes, nioHTTPTypes, x509,
-                swiftASN1, crypto, logging, serviceLifecycle, nioEmbedded, "TestSupport",
+                "WarrenCrypto", "WarrenModel", "Store", nioCore, nioPosix, nioSSL, logging,
+                serviceLifecycle, "TestSupport",
             ],
             resources: [.copy("Vectors")],
             swiftSettings: settings

@@ -196,7 +196,8 @@ package struct DisplayMessage: Hashable, Sendable {
     package init(health text: String) {
         self.init(
             title: "Coordination server reports an issue",
-            text: "The coordination server is reporting a health issue: \(text)", severity: "medium"
+            text: "The coordination server is reporting a health issue: \(text)",
+            severity: "medium"
         )
     }
 }

@@ -53,7 +53,8 @@ extension ControlTime: CustomStringConvertible {
         let time = seconds - days * 86_400
         let (year, month, day) = Self.civil(fromDays: days)
         var text = "\(Self.padded(year, to: 4))-\(Self.padded(month, to: 2))-\(Self.padded(day, to: 2))T"
-        text += "\(Self.padded(time / 3600, to: 2)):\(Self.padded(time / 60 % 60, to: 2)):\(Self.padded(time % 60, to: 2))"
+        text +=
+            "\(Self.padded(time / 3600, to: 2)):\(Self.padded(time / 60 % 60, to: 2)):\(Self.padded(time % 60, to: 2))"
         if nanoseconds != 0 {
             var fraction = Self.padded(Int64(nanoseconds), to: 9)
             while fraction.hasSuffix("0") { fraction.removeLast() }

@@ -211,7 +211,8 @@ package struct DERPMap: Hashable, Sendable {
 
     /// A map of `regions`.
     package init(
-        regions: [DERPRegionID: DERPRegion] = [:], homeParameters: DERPHomeParameters? = nil,
+        regions: [DERPRegionID: DERPRegion] = [:],
+        homeParameters: DERPHomeParameters? = nil,
         omitDefaultRegions: Bool = false
     ) {
         self.regions = regions

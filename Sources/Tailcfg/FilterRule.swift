@@ -115,7 +115,9 @@ package struct FilterRule: Hashable, Sendable {
 
     /// Makes a rule.
     package init(
-        sourceIPs: [String], destinations: [FilterDestination] = [], ipProtocols: [Int] = [],
+        sourceIPs: [String],
+        destinations: [FilterDestination] = [],
+        ipProtocols: [Int] = [],
         capabilityGrants: [CapabilityGrant] = []
     ) {
         self.sourceIPs = sourceIPs

@@ -47,7 +47,7 @@ package struct Hostinfo: Hashable, Sendable {
     package var ipnVersion = ""
     /// 64 hex digits, random and stable per installation; stock clients refuse to send requests without it.
     package var backendLogID = ""
-    /// `linux`, `macOS`, `windows`, …
+    /// The system, such as `linux`, `macOS` or `windows`.
     package var os = ""
     /// The system's version.
     package var osVersion = ""

@@ -51,7 +51,10 @@ package struct MapRequest: Hashable, Sendable {
 
     /// A request that neither streams nor omits peers.
     package init(
-        version: CapabilityVersion, nodeKey: NodePublicKey, discoKey: DiscoPublicKey, hostinfo: Hostinfo?
+        version: CapabilityVersion,
+        nodeKey: NodePublicKey,
+        discoKey: DiscoPublicKey,
+        hostinfo: Hostinfo?
     ) {
         self.version = version
         self.nodeKey = nodeKey

@@ -43,7 +43,8 @@ package struct NetworkMapReducer: Sendable {
     /// - Returns: What changed; nil for a keep-alive.
     /// - Throws: `firstMessageWithoutNode`.
     package mutating func apply(
-        _ response: MapResponse, now: ControlTime
+        _ response: MapResponse,
+        now: ControlTime
     ) throws(NetworkMapError) -> NetworkMapChange? {
         if response.keepAlive {
             if var current = map.take() {
@@ -99,7 +100,10 @@ package struct NetworkMapReducer: Sendable {
     }
 
     private static func applyPeers(
-        _ response: MapResponse, to map: inout NetworkMap, change: inout NetworkMapChange, now: ControlTime
+        _ response: MapResponse,
+        to map: inout NetworkMap,
+        change: inout NetworkMapChange,
+        now: ControlTime
     ) {
         guard response.peers.isEmpty else {
             replacePeers(response.peers, in: &map, change: &change)
@@ -144,7 +148,9 @@ package struct NetworkMapReducer: Sendable {
     }
 
     private static func applyFilters(
-        _ response: MapResponse, to map: inout NetworkMap, change: inout NetworkMapChange
+        _ response: MapResponse,
+        to map: inout NetworkMap,
+        change: inout NetworkMapChange
     ) {
         if let rules = response.packetFilter {
             map.packetFilters["base"] = rules
@@ -159,7 +165,9 @@ package struct NetworkMapReducer: Sendable {
     }
 
     private static func applyMessages(
-        _ response: MapResponse, to map: inout NetworkMap, change: inout NetworkMapChange
+        _ response: MapResponse,
+        to map: inout NetworkMap,
+        change: inout NetworkMapChange
     ) {
         if let health = response.health {
             map.health = health

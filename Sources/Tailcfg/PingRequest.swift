@@ -18,7 +18,11 @@ package struct PingRequest: Hashable, Sendable {
 
     /// Makes a request.
     package init(
-        url: String, urlIsNoise: Bool, types: String = "", ip: IPAddress? = nil, payload: [UInt8] = []
+        url: String,
+        urlIsNoise: Bool,
+        types: String = "",
+        ip: IPAddress? = nil,
+        payload: [UInt8] = []
     ) {
         self.url = url
         self.urlIsNoise = urlIsNoise

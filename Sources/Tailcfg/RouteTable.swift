@@ -24,7 +24,7 @@ package struct RoutePreferences: Hashable, Sendable {
 
 /// Which peer gets which destination: longest prefix over what the peers' routes come to.
 package struct RouteTable: Hashable, Sendable {
-    /// The effective prefixes of each peer, sorted; also its inbound source check. Peers without any are absent.
+    /// The effective prefixes of each peer that has any, sorted; also its inbound source check.
     package let effectiveAllowedIPs: [NodeID: [IPPrefix]]
     /// Whether an exit node was chosen that cannot serve, so that internet destinations must go nowhere.
     package let blackholesInternet: Bool
@@ -51,7 +51,9 @@ package struct RouteTable: Hashable, Sendable {
             let isExitNode = preferences.exitNode == .selected(peer.id) && peer.isExitNodeCandidate
             exitNodeServes = exitNodeServes || isExitNode
             let prefixes = Self.effective(
-                peer, acceptRoutes: preferences.acceptRoutes, isExitNode: isExitNode
+                peer,
+                acceptRoutes: preferences.acceptRoutes,
+                isExitNode: isExitNode
             )
             guard !prefixes.isEmpty else { continue }
             effective[peer.id] = prefixes

@@ -12,7 +12,8 @@ package enum TailscaleAddress {
     package static let via6Range = prefix(.v6(IPv6Address(high: 0xFD7A_115C_A1E0_0B1A, low: 0)), 64)
     /// fd7a:115c:a1e0:ab12:4843:cd96:6200::/104, companions of IPv4 addresses.
     package static let companionRange = prefix(
-        .v6(IPv6Address(high: 0xFD7A_115C_A1E0_AB12, low: 0x4843_CD96_6200_0000)), 104
+        .v6(IPv6Address(high: 0xFD7A_115C_A1E0_AB12, low: 0x4843_CD96_6200_0000)),
+        104
     )
     /// 100.100.100.100, the resolver on every node.
     package static let serviceIPv4 = IPv4Address(100, 100, 100, 100)
@@ -39,7 +40,8 @@ package enum TailscaleAddress {
     /// The IPv6 companion of an IPv4 tailnet address: its last three octets in the companion range.
     package static func companion(of address: IPv4Address) -> IPv6Address {
         IPv6Address(
-            high: 0xFD7A_115C_A1E0_AB12, low: 0x4843_CD96_6200_0000 | UInt64(address.rawValue & 0xFF_FFFF)
+            high: 0xFD7A_115C_A1E0_AB12,
+            low: 0x4843_CD96_6200_0000 | UInt64(address.rawValue & 0xFF_FFFF)
         )
     }
 

@@ -126,7 +126,10 @@ struct TestTailnet {
     /// Makes an auth key.
     func authKey(reusable: Bool = false, ephemeral: Bool = false, tags: [String] = []) async throws -> String {
         try await registry.createAuthKey(
-            isReusable: reusable, isEphemeral: ephemeral, tags: tags, lifetimeSeconds: 3600
+            isReusable: reusable,
+            isEphemeral: ephemeral,
+            tags: tags,
+            lifetimeSeconds: 3600
         ).text
     }
 

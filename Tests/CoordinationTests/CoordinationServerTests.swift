@@ -31,7 +31,9 @@ struct CoordinationServerTests {
                 try await db.withPoll { dbMap in
                     let endpoint = try #require(AddressPort("127.0.0.1:41641"))
                     try await db.client.update(db.machine.update(endpoints: [endpoint], homeDERP: 900))
-                    let map = try await webMap.map { $0.peers[2].map { $0.homeDERP == 900 && $0.online == true } ?? false }
+                    let map = try await webMap.map {
+                        $0.peers[2].map { $0.homeDERP == 900 && $0.online == true } ?? false
+                    }
                     let peer = try #require(map.peers[2])
                     #expect(peer.key == db.machine.nodeKey && peer.endpoints == [endpoint] && peer.online == true)
                     #expect(map.userProfiles[peer.user]?.loginName == "admin@warren.internal")
@@ -79,12 +81,18 @@ struct CoordinationServerTests {
         configuration.listen.host = "0.0.0.0"
         configuration.publicURL = "http://127.0.0.1:1"
         try await withServer(
-            in: StateDirectory(), configuration: configuration, approvalCheck: { $0 == "s3cret+ä" }
+            in: StateDirectory(),
+            configuration: configuration,
+            approvalCheck: { $0 == "s3cret+ä" }
         ) { server in
             let machine = TestMachine("web")
-            guard case .respond(let answer) = try await server.registry.register(
-                machine.registration(), from: machine.machineKey, remoteAddress: "192.0.2.7"
-            ) else { throw UnexpectedAnswer() }
+            guard
+                case .respond(let answer) = try await server.registry.register(
+                    machine.registration(),
+                    from: machine.machineKey,
+                    remoteAddress: "192.0.2.7"
+                )
+            else { throw UnexpectedAnswer() }
             let path = String(answer.authURL.dropFirst("http://127.0.0.1:1".count))
             let page = try await get(server, path)
             #expect(page.contains("name=\"credential\"") && page.contains("192.0.2.7"))
@@ -124,6 +132,23 @@ struct CoordinationServerTests {
         }
     }
 
+    @Test func `a graceful shutdown ends polls cleanly`() async throws {
+        let directory = try StateDirectory()
+        try await withServer(in: directory, inServiceGroup: true) { server, shutDown in
+            let web = try LiveMachine("web", server: server)
+            try await join(web, server)
+            try await web.withPoll { watcher in
+                _ = try await watcher.map { _ in true }
+                await shutDown()
+                // The poll ends by itself; nobody takes the map for changed.
+                await #expect(throws: MapWatcher.StreamEnded.self) { try await watcher.map { _ in false } }
+            }
+        }
+        try await withServer(in: directory) { server in
+            #expect(await server.nodes().map(\.online) == [true])
+        }
+    }
+
     @Test func `refusals, logout and login denied reach the client in words`() async throws {
         try await withServer(in: StateDirectory()) { server in
             let web = try LiveMachine("web", server: server)
@@ -131,7 +156,9 @@ struct CoordinationServerTests {
             #expect(refused.error == "invalid auth key" && !refused.machineAuthorized)
             let key = try await server.createAuthKey(CreateAuthKeyRequest())
             try await server.revokeAuthKey(key.id)
-            #expect(try await web.client.register(web.machine.registration(authKey: key.key)).error == "auth key revoked")
+            #expect(
+                try await web.client.register(web.machine.registration(authKey: key.key)).error == "auth key revoked"
+            )
             #expect(await server.authKeys().map(\.revoked) == [true])
 
             let url = try await web.client.register(web.machine.registration()).authURL
@@ -155,9 +182,13 @@ struct CoordinationServerTests {
         try await withServer(in: directory) { server in
             serverKey = server.serverKey
             let key = try await authKey(server)
-            guard case .respond(let answer) = try await server.registry.register(
-                machine.registration(authKey: key), from: machine.machineKey, remoteAddress: nil
-            ) else { throw UnexpectedAnswer() }
+            guard
+                case .respond(let answer) = try await server.registry.register(
+                    machine.registration(authKey: key),
+                    from: machine.machineKey,
+                    remoteAddress: nil
+                )
+            else { throw UnexpectedAnswer() }
             #expect(answer.machineAuthorized)
             try await server.registry.update(machine.update(), from: machine.machineKey)
             addresses = await server.nodes().flatMap(\.addresses)
@@ -186,10 +217,13 @@ struct CoordinationServerTests {
             ] {
                 #expect(try await get(server, path).hasPrefix("HTTP/1.1 \(status)"), "\(path)")
             }
-            let large = "POST /login/x HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n" + String(repeating: "a", count: 20_000)
+            let large =
+                "POST /login/x HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n"
+                + String(repeating: "a", count: 20_000)
             #expect(try await exchange(server, large).hasPrefix("HTTP/1.1 413"))
             #expect(try await post(server, "/key", form: "").hasPrefix("HTTP/1.1 405"))
-            let bad = "POST /ts2021 HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: tailscale-control-protocol\r\n"
+            let bad =
+                "POST /ts2021 HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: tailscale-control-protocol\r\n"
                 + "X-Tailscale-Handshake: AAAA\r\nContent-Length: 0\r\n\r\n"
             let answer = try await exchange(server, bad)
             #expect(answer.hasPrefix("HTTP/1.1 400"), "\(answer)")

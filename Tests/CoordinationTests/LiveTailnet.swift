@@ -5,6 +5,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import NetTypes
+import ServiceLifecycle
 import Store
 import Tailcfg
 import Testing
@@ -26,9 +27,29 @@ private let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
 /// Runs a real server on loopback, with its state in a real database, while `body` runs.
 func withServer(
-    in directory: StateDirectory, configuration: CoordinationConfiguration = CoordinationConfiguration(),
+    in directory: StateDirectory,
+    configuration: CoordinationConfiguration = CoordinationConfiguration(),
     approvalCheck: @escaping @Sendable (String) async -> Bool = { _ in false },
     _ body: (CoordinationServer) async throws -> Void
+) async throws {
+    try await withServer(
+        in: directory,
+        configuration: configuration,
+        approvalCheck: approvalCheck,
+        inServiceGroup: false
+    ) {
+        server,
+        _ in try await body(server)
+    }
+}
+
+/// Like its short form; `body` may also shut the server down gracefully, as the daemon does.
+func withServer(
+    in directory: StateDirectory,
+    configuration: CoordinationConfiguration = CoordinationConfiguration(),
+    approvalCheck: @escaping @Sendable (String) async -> Bool = { _ in false },
+    inServiceGroup: Bool,
+    _ body: (CoordinationServer, () async -> Void) async throws -> Void
 ) async throws {
     let database = try WarrenDatabase(stateDirectory: directory.path, logger: quiet)
     let server = try await CoordinationServer.bind(
@@ -40,8 +61,9 @@ func withServer(
         logger: quiet
     )
     try await withThrowingTaskGroup { group in
-        group.addTask { try await server.run() }
-        try await body(server)
+        let services = ServiceGroup(services: [server], logger: quiet)
+        group.addTask { try await inServiceGroup ? services.run() : server.run() }
+        try await body(server) { await services.triggerGracefulShutdown() }
         group.cancelAll()
         while true {
             do {
@@ -78,7 +100,10 @@ final class LiveMachine: Sendable {
 
     /// Polls while `body` runs and hands it what came.
     func withPoll(_ body: (inout MapWatcher) async throws -> Void) async throws {
-        let (stream, continuation) = AsyncStream.makeStream(of: MapResponse.self, bufferingPolicy: .bufferingOldest(1000))
+        let (stream, continuation) = AsyncStream.makeStream(
+            of: MapResponse.self,
+            bufferingPolicy: .bufferingOldest(1000)
+        )
         try await withThrowingTaskGroup { group in
             group.addTask { [client, machine] in
                 defer { continuation.finish() }

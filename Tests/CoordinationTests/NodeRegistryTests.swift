@@ -104,7 +104,9 @@ struct NodeRegistryTests {
         }
         #expect(await tailnet.registry.nodes().count == 1)
         let other = TestMachine("other")
-        #expect(try await tailnet.register(other.registration(authKey: key), as: other).error == "auth key already used")
+        #expect(
+            try await tailnet.register(other.registration(authKey: key), as: other).error == "auth key already used"
+        )
     }
 
     @Test func `registering too often is answered with a time to wait`() async throws {
@@ -112,9 +114,13 @@ struct NodeRegistryTests {
         let web = TestMachine("web")
         let request = web.registration(authKey: "nonsense")
         for _ in 0..<20 { _ = try await tailnet.register(request, as: web) }
-        guard case .tooMany(let seconds) = try await tailnet.registry.register(
-            request, from: web.machineKey, remoteAddress: nil
-        ) else { throw UnexpectedAnswer() }
+        guard
+            case .tooMany(let seconds) = try await tailnet.registry.register(
+                request,
+                from: web.machineKey,
+                remoteAddress: nil
+            )
+        else { throw UnexpectedAnswer() }
         #expect((1...6).contains(seconds))
         tailnet.time.advance(seconds: 6)
         #expect(try await tailnet.register(request, as: web).error == "invalid auth key")
@@ -218,9 +224,13 @@ struct NodeRegistryTests {
         let url = try await tailnet.register(web.registration(), as: web).authURL
         #expect(try await tailnet.register(web.registration(), as: web).authURL == url)
         let followup = web.registration(followup: url)
-        guard case .wait(let waiter) = try await registry.register(
-            followup, from: web.machineKey, remoteAddress: nil
-        ) else { throw UnexpectedAnswer() }
+        guard
+            case .wait(let waiter) = try await registry.register(
+                followup,
+                from: web.machineKey,
+                remoteAddress: nil
+            )
+        else { throw UnexpectedAnswer() }
         let login = try #require(await registry.openLogins().first)
         #expect(url.hasSuffix(login.id) && login.request.hostinfo?.hostname == "web")
 
@@ -229,21 +239,37 @@ struct NodeRegistryTests {
         var outcomes = waiter.outcome.makeAsyncIterator()
         let pending = await outcomes.next()
         #expect(pending == .stillPending)
-        guard case .respond(let same)? = try await registry.finish(
-            waiter, pending, request: followup, from: web.machineKey, remoteAddress: nil
-        ) else { throw UnexpectedAnswer() }
+        guard
+            case .respond(let same)? = try await registry.finish(
+                waiter,
+                pending,
+                request: followup,
+                from: web.machineKey,
+                remoteAddress: nil
+            )
+        else { throw UnexpectedAnswer() }
         #expect(same.authURL == url)
 
-        guard case .wait(let second) = try await registry.register(
-            followup, from: web.machineKey, remoteAddress: nil
-        ) else { throw UnexpectedAnswer() }
+        guard
+            case .wait(let second) = try await registry.register(
+                followup,
+                from: web.machineKey,
+                remoteAddress: nil
+            )
+        else { throw UnexpectedAnswer() }
         try await registry.approveLogin(login.id)
         outcomes = second.outcome.makeAsyncIterator()
         let approved = await outcomes.next()
         #expect(approved == .approved)
-        guard case .respond(let done)? = try await registry.finish(
-            second, approved, request: followup, from: web.machineKey, remoteAddress: nil
-        ) else { throw UnexpectedAnswer() }
+        guard
+            case .respond(let done)? = try await registry.finish(
+                second,
+                approved,
+                request: followup,
+                from: web.machineKey,
+                remoteAddress: nil
+            )
+        else { throw UnexpectedAnswer() }
         #expect(done.machineAuthorized && done.authURL.isEmpty && done.user.id == 1)
         // The waiting answer may have been lost: the same follow-up still succeeds.
         #expect(try await tailnet.register(followup, as: web).machineAuthorized)
@@ -307,9 +333,12 @@ struct NodeRegistryTests {
         let web = TestMachine("web")
         _ = try await tailnet.join(web)
         _ = try await tailnet.messages(watcher)
-        let texts = ["[fe80::1]:1", "192.0.2.1:0", "127.0.0.1:5", "192.0.2.1:5", "192.0.2.1:5", "224.0.0.1:5", "0.0.0.0:5"]
+        let texts = [
+            "[fe80::1]:1", "192.0.2.1:0", "127.0.0.1:5", "192.0.2.1:5", "192.0.2.1:5", "224.0.0.1:5", "0.0.0.0:5",
+        ]
         try await tailnet.registry.update(
-            web.update(endpoints: texts.compactMap { AddressPort($0) }), from: web.machineKey
+            web.update(endpoints: texts.compactMap { AddressPort($0) }),
+            from: web.machineKey
         )
         let patch = try #require(try await tailnet.messages(watcher).first?.peersChangedPatch.first)
         #expect(patch.endpoints?.map(\.description) == ["192.0.2.1:5"])

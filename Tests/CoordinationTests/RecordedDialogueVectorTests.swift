@@ -16,7 +16,8 @@ struct RecordedDialogue: Sendable, CustomStringConvertible {
         return try files.filter { $0.pathExtension == "json" }.sorted { $0.path < $1.path }.map { file in
             let document = try JSONValue(parsing: Data(contentsOf: file))
             return RecordedDialogue(
-                description: file.lastPathComponent, events: document.events?.array ?? []
+                description: file.lastPathComponent,
+                events: document.events?.array ?? []
             )
         }
     }
@@ -85,7 +86,9 @@ struct RecordedDialogueVectorTests {
 
     /// Registers; a login that is waited for is approved.
     private func answer(
-        _ request: RegisterRequest, _ machineKey: MachinePublicKey, _ tailnet: TestTailnet
+        _ request: RegisterRequest,
+        _ machineKey: MachinePublicKey,
+        _ tailnet: TestTailnet
     ) async throws -> RegisterResponse {
         var request = request
         if !request.followup.isEmpty, let login = await tailnet.registry.openLogins().last {
@@ -103,9 +106,16 @@ struct RecordedDialogueVectorTests {
 
     /// Makes known a node that the recording takes for granted.
     private func admit(
-        _ request: MapRequest, _ machineKey: MachinePublicKey, _ tailnet: TestTailnet, _ key: String
+        _ request: MapRequest,
+        _ machineKey: MachinePublicKey,
+        _ tailnet: TestTailnet,
+        _ key: String
     ) async throws {
-        var registration = RegisterRequest(version: request.version, nodeKey: request.nodeKey, hostinfo: request.hostinfo)
+        var registration = RegisterRequest(
+            version: request.version,
+            nodeKey: request.nodeKey,
+            hostinfo: request.hostinfo
+        )
         if (try? await tailnet.registry.fetch(request, from: machineKey)) == nil {
             registration.authKey = key
             _ = try await answer(registration, machineKey, tailnet)

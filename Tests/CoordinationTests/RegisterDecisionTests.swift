@@ -16,7 +16,11 @@ struct RegisterDecisionTests {
 
     private mutating func key(reusable: Bool = false, tags: [String] = [], lifetime: Int64 = 3600) -> String {
         state.createAuthKey(
-            isReusable: reusable, isEphemeral: false, tags: tags, lifetimeSeconds: lifetime, now: now
+            isReusable: reusable,
+            isEphemeral: false,
+            tags: tags,
+            lifetimeSeconds: lifetime,
+            now: now
         ).text
     }
 
@@ -182,13 +186,19 @@ struct RegisterDecisionTests {
 
     @Test mutating func `approval lets the machine in under its name, and only once`() throws {
         let (login, _) = state.startLogin(
-            machine.registration(), from: machine.machineKey, remoteAddress: nil, now: now
+            machine.registration(),
+            from: machine.machineKey,
+            remoteAddress: nil,
+            now: now
         )
         let enrolment = try state.approveLogin(login.id, now: now)
         #expect(enrolment?.isNew == true && enrolment?.node.givenName == "web")
         #expect(throws: CoordinationError.loginNotFound) { try state.approveLogin(login.id, now: now) }
         let (other, _) = state.startLogin(
-            stranger.registration(), from: stranger.machineKey, remoteAddress: nil, now: now
+            stranger.registration(),
+            from: stranger.machineKey,
+            remoteAddress: nil,
+            now: now
         )
         let isRejected = state.rejectLogin(other.id, now: now)
         #expect(isRejected)
@@ -200,7 +210,9 @@ struct RegisterDecisionTests {
         for number in 0..<1001 {
             let machine = TestMachine("m\(number)")
             let (login, evicted) = state.startLogin(
-                machine.registration(), from: machine.machineKey, remoteAddress: nil,
+                machine.registration(),
+                from: machine.machineKey,
+                remoteAddress: nil,
                 now: now.adding(seconds: number == 0 ? 0 : 1)
             )
             first = first ?? login.id

@@ -33,7 +33,9 @@ struct TailnetRuleTests {
         #expect(second.ipv6.description == "fd7a:115c:a1e0::2")
         for start: UInt32 in [0x53, 0x24_0000, 0x24_6400, 0x33_5C00] {
             var pool = try AddressPool(
-                ipv4Range: TailscaleAddress.ipv4Range, ipv6Range: TailscaleAddress.ipv6Range, next: start
+                ipv4Range: TailscaleAddress.ipv4Range,
+                ipv6Range: TailscaleAddress.ipv6Range,
+                next: start
             )
             let pair = try pool.allocate(now: ManualTime.start)
             #expect(TailscaleAddress.contains(.v4(pair.ipv4)))

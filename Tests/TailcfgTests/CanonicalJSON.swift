@@ -13,7 +13,9 @@ extension JSONValue {
     }
 
     /// The document without members whose absence says the same: null, false, zero time, zero keys.
-    func pruned(keepingNull: Set<String> = ["Routes", "Regions", "PacketFilters", "DisplayMessages", "CapMap", "DERPMap"])
+    func pruned(
+        keepingNull: Set<String> = ["Routes", "Regions", "PacketFilters", "DisplayMessages", "CapMap", "DERPMap"]
+    )
         -> JSONValue
     {
         prune(parent: "", keepingNull: keepingNull)

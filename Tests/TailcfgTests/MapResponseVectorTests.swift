@@ -27,7 +27,9 @@ struct MapResponseVectorTests {
             switch name {
             case "keep_alive": #expect(response.keepAlive == expected.bool)
             case "derp_regions":
-                let regions = (response.derpMap?.regions ?? [:]).compactMap { $0.value == nil ? nil : Int($0.key.rawValue) }
+                let regions = (response.derpMap?.regions ?? [:]).compactMap {
+                    $0.value == nil ? nil : Int($0.key.rawValue)
+                }
                 #expect(Set(regions) == Set(expected.array?.compactMap(\.int) ?? []))
             case "peer_ids": #expect(response.peers.map { Int($0.id.rawValue) } == expected.array?.compactMap(\.int))
             case "exit_node_ids":
@@ -67,7 +69,8 @@ struct MapResponseVectorTests {
     }
 
     @Test func `keeps the other peers when one is broken`() throws {
-        let text = #"{"Peers":[{"ID":1,"Addresses":["100.64.0.1/32"]},{"ID":2,"Addresses":["nonsense"]},{"ID":3,"Key":"nodekey:12"}]}"#
+        let text =
+            #"{"Peers":[{"ID":1,"Addresses":["100.64.0.1/32"]},{"ID":2,"Addresses":["nonsense"]},{"ID":3,"Key":"nodekey:12"}]}"#
         let response = try JSONValue(parsing: .init(text.utf8)).decoded(as: MapResponse.self)
         #expect(response.peers.map(\.id) == [1])
         #expect(response.undecodablePeerCount == 2)

@@ -31,7 +31,10 @@ struct NetworkMapVectorTests {
             #expect(peers == state.peers?.array?.map(\.comparable), name)
             #expect(try derpMap(map) == state.derp_map?.pruned(), name)
             let rules = try encoded(map.packetFilter).pruned()
-            #expect(rules == (state.packet_filter_rules?.isNull == true ? .array([]) : state.packet_filter_rules?.pruned()), name)
+            #expect(
+                rules == (state.packet_filter_rules?.isNull == true ? .array([]) : state.packet_filter_rules?.pruned()),
+                name
+            )
             let messages = try map.messages.values.map { try encoded($0) }
             let expected = state.messages?.object.map { Array($0.values) } ?? []
             #expect(messages.count == expected.count && expected.allSatisfy(messages.contains), name)

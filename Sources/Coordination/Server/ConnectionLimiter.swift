@@ -1,27 +1,39 @@
+import NetTypes
 import Synchronization
 import WarrenCrypto
 
-/// How many Noise connections one machine may hold.
+/// How many connections one machine and one address may hold; this host itself is not limited.
 final class ConnectionLimiter: Sendable {
     private static let maximumPerMachine = 8
+    private static let maximumPerAddress = 64
 
-    private let counts = Mutex<[MachinePublicKey: Int]>([:])
+    private let machines = Mutex<[MachinePublicKey: Int]>([:])
+    private let addresses = Mutex<[IPAddress: Int]>([:])
 
-    /// Counts a connection in, unless the machine has too many.
-    func enter(_ machineKey: MachinePublicKey) -> Bool {
-        counts.withLock { counts in
-            let count = counts[machineKey] ?? 0
-            guard count < Self.maximumPerMachine else { return false }
-            counts[machineKey] = count + 1
-            return true
-        }
+    /// Runs `body` unless the machine has too many connections already.
+    func withPlace(for machineKey: MachinePublicKey, _ body: () async -> Void) async {
+        guard machines.withLock({ Self.enter(&$0, machineKey, limit: Self.maximumPerMachine) }) else { return }
+        defer { machines.withLock { Self.leave(&$0, machineKey) } }
+        await body()
     }
 
-    /// Counts a connection out.
-    func leave(_ machineKey: MachinePublicKey) {
-        counts.withLock { counts in
-            let count = (counts[machineKey] ?? 1) - 1
-            counts[machineKey] = count > 0 ? count : nil
-        }
+    /// Runs `body` unless the address has too many connections already.
+    func withPlace(for address: IPAddress?, _ body: () async -> Void) async {
+        guard let address = address?.unmapped, !address.isLoopback else { return await body() }
+        guard addresses.withLock({ Self.enter(&$0, address, limit: Self.maximumPerAddress) }) else { return }
+        defer { addresses.withLock { Self.leave(&$0, address) } }
+        await body()
+    }
+
+    private static func enter<Key: Hashable>(_ counts: inout [Key: Int], _ key: Key, limit: Int) -> Bool {
+        let count = counts[key] ?? 0
+        guard count < limit else { return false }
+        counts[key] = count + 1
+        return true
+    }
+
+    private static func leave<Key: Hashable>(_ counts: inout [Key: Int], _ key: Key) {
+        let count = (counts[key] ?? 1) - 1
+        counts[key] = count > 0 ? count : nil
     }
 }

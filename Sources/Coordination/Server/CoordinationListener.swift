@@ -10,6 +10,14 @@ enum CoordinationConnection: Sendable {
     case noise(ControlServerConnection)
     /// Plain HTTP/1.1.
     case plain(NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>)
+
+    /// The TCP connection.
+    var channel: any Channel {
+        switch self {
+        case .noise(let session): session.channel
+        case .plain(let channel): channel.channel
+        }
+    }
 }
 
 /// The TCP listener of ts2021 and the login pages.
@@ -23,12 +31,16 @@ struct CoordinationListener: Sendable {
     /// Without a request on a plain connection.
     private static let idleDeadline = TimeAmount.seconds(60)
 
+    /// Without an octet either way on a Noise connection: polls have keep-alives, follow-ups are answered after 5 min.
+    private static let sessionDeadline = TimeAmount.minutes(6)
     /// TCP_USER_TIMEOUT of Linux: for how many milliseconds sent octets may stay unacknowledged.
     private static let userTimeout = ChannelOptions.Types.SocketOption(level: .tcp, name: .init(rawValue: 18))
 
     /// Binds; the listener takes connections once someone iterates over it.
     static func bind(
-        _ place: CoordinationConfiguration.Listener, serverKey: MachinePrivateKey, group: any EventLoopGroup
+        _ place: CoordinationConfiguration.Listener,
+        serverKey: MachinePrivateKey,
+        group: any EventLoopGroup
     ) async throws -> CoordinationListener {
         let channel = try await ServerBootstrap(group: group)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -66,14 +78,21 @@ struct CoordinationListener: Sendable {
         let accepted = try channel.pipeline.syncOperations.configureUpgradableHTTPServerPipeline(
             configuration: configuration
         )
-        accepted.whenComplete { _ in deadline.cancel() }
+        let watch: [any ChannelHandler] = [IdleStateHandler(allTimeout: sessionDeadline), IdleCloser()]
+        let handlers = NIOLoopBound(watch, eventLoop: channel.eventLoop)
+        accepted.whenComplete { result in
+            deadline.cancel()
+            guard case .success(.noise) = result else { return }
+            // A channel that is closed already needs no watching.
+            try? channel.pipeline.syncOperations.addHandlers(handlers.value, position: .first)
+        }
         return accepted
     }
 }
 
 /// Closes a connection that has been silent for too long.
 private final class IdleCloser: ChannelInboundHandler {
-    typealias InboundIn = HTTPServerRequestPart
+    typealias InboundIn = Any
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if event is IdleStateHandler.IdleStateEvent {

@@ -1,10 +1,10 @@
 import ControlPlane
 package import Logging
-import NetTypes
 import NIOCore
-package import NIOPosix
 import NIOHTTP1
 import NIOHTTP2
+package import NIOPosix
+import NetTypes
 import ServiceLifecycle
 package import Tailcfg
 package import WarrenCrypto
@@ -45,8 +45,15 @@ package final class CoordinationServer: Service {
     }
 
     private init(
-        listener: CoordinationListener, relay: RelayService, address: BoundAddress, serverURL: String, serverKey: MachinePublicKey,
-        registry: NodeRegistry, domain: String, check: @escaping @Sendable (String) async -> Bool, logger: Logger
+        listener: CoordinationListener,
+        relay: RelayService,
+        address: BoundAddress,
+        serverURL: String,
+        serverKey: MachinePublicKey,
+        registry: NodeRegistry,
+        domain: String,
+        check: @escaping @Sendable (String) async -> Bool,
+        logger: Logger
     ) {
         self.listener = listener
         self.relay = relay
@@ -72,11 +79,15 @@ package final class CoordinationServer: Service {
     ///   - now: The clock.
     ///   - group: The event loops.
     ///   - logger: Gets what happens.
+    /// - Returns: A server that is bound and not yet serving.
     /// - Throws: `CoordinationError`, what the store reports, or an `IOError` when a port is taken.
     package static func bind(
-        _ configuration: CoordinationConfiguration, persistence: any CoordinationPersistence,
+        _ configuration: CoordinationConfiguration,
+        persistence: any CoordinationPersistence,
         approvalCheck: @escaping @Sendable (String) async -> Bool,
-        now: @escaping @Sendable () -> ControlTime, group: MultiThreadedEventLoopGroup, logger: Logger
+        now: @escaping @Sendable () -> ControlTime,
+        group: MultiThreadedEventLoopGroup,
+        logger: Logger
     ) async throws -> CoordinationServer {
         let serverKey = try await serverKey(persistence)
         let listener = try await CoordinationListener.bind(configuration.listen, serverKey: serverKey, group: group)
@@ -173,29 +184,32 @@ package final class CoordinationServer: Service {
 
     private func serve(_ accepted: CoordinationListener.Accepted) async {
         do {
-            switch try await accepted.get() {
-            case .noise(let connection): await serve(connection)
-            case .plain(let channel): try await serve(channel)
+            let connection = try await accepted.get()
+            let address = connection.channel.remoteAddress?.ipAddress
+            await limiter.withPlace(for: address.flatMap { IPAddress($0) }) {
+                switch connection {
+                case .noise(let session):
+                    await limiter.withPlace(for: session.machineKey) { await serve(session, remoteAddress: address) }
+                case .plain(let channel):
+                    await serve(channel)
+                }
             }
+            connection.channel.close(promise: nil)
         } catch {
-            logger.trace("connection ended", metadata: ["error": "\(error)"])
+            logger.trace("connection refused", metadata: ["error": "\(error)"])
         }
     }
 
-    private func serve(_ connection: ControlServerConnection) async {
-        guard limiter.enter(connection.machineKey) else {
-            connection.channel.close(promise: nil)
-            return
-        }
-        defer { limiter.leave(connection.machineKey) }
-        let remoteAddress = connection.channel.remoteAddress?.ipAddress
+    private func serve(_ session: ControlServerConnection, remoteAddress: String?) async {
         await withTaskCancellationHandler {
             await withDiscardingTaskGroup { group in
                 do {
-                    for try await stream in connection.streams {
+                    for try await stream in session.streams {
                         group.addTask {
                             await self.routes.serve(
-                                stream, machineKey: connection.machineKey, remoteAddress: remoteAddress
+                                stream,
+                                machineKey: session.machineKey,
+                                remoteAddress: remoteAddress
                             )
                         }
                     }
@@ -205,34 +219,51 @@ package final class CoordinationServer: Service {
                 group.cancelAll()
             }
         } onCancel: {
-            connection.channel.close(promise: nil)
+            session.channel.close(promise: nil)
         }
     }
 
-    private func serve(_ channel: NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>) async throws {
-        try await channel.executeThenClose { inbound, outbound in
-            var reader = HTTPCallReader(inbound.makeAsyncIterator(), limit: OuterRoutes.maximumBodyByteCount)
-            do {
-                while let call = try await reader.next() {
-                    var reply = await outer.reply(to: call)
-                    let isLast = !call.head.isKeepAlive
-                    if isLast { reply.headers.replaceOrAdd(name: "connection", value: "close") }
-                    try await outbound.write(.head(reply.head(version: .http1_1)))
-                    if call.head.method != .HEAD { try await outbound.write(.body(.byteBuffer(reply.body))) }
-                    try await outbound.write(.end(nil))
-                    if isLast { return }
-                }
-            } catch let failure as HTTPCallFailure where failure != .incomplete {
-                var reply =
-                    failure == .bodyTooLarge
-                    ? HTTPReply.text(.payloadTooLarge, "request body too large\n")
-                    : HTTPReply.text(.badRequest, "invalid upgrade request\n")
-                reply.headers.replaceOrAdd(name: "connection", value: "close")
-                try await outbound.write(.head(reply.head(version: .http1_1)))
-                try await outbound.write(.body(.byteBuffer(reply.body)))
-                try await outbound.write(.end(nil))
+    private func serve(_ channel: NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>) async {
+        do {
+            try await channel.executeThenClose { inbound, outbound in
+                try await serve(inbound, outbound)
             }
+        } catch {
+            logger.trace("connection ended", metadata: ["error": "\(error)"])
         }
+    }
+
+    private func serve(
+        _ inbound: NIOAsyncChannelInboundStream<HTTPServerRequestPart>,
+        _ outbound: NIOAsyncChannelOutboundWriter<HTTPServerResponsePart>
+    ) async throws {
+        var reader = HTTPCallReader(inbound.makeAsyncIterator(), limit: OuterRoutes.maximumBodyByteCount)
+        do {
+            while let call = try await reader.next() {
+                var reply = await outer.reply(to: call)
+                let isLast = !call.head.isKeepAlive
+                if isLast { reply.headers.replaceOrAdd(name: "connection", value: "close") }
+                try await Self.send(reply, withBody: call.head.method != .HEAD, outbound)
+                if isLast { return }
+            }
+        } catch let failure as HTTPCallFailure where failure != .incomplete {
+            var reply =
+                failure == .bodyTooLarge
+                ? HTTPReply.text(.payloadTooLarge, "request body too large\n")
+                : HTTPReply.text(.badRequest, "invalid upgrade request\n")
+            reply.headers.replaceOrAdd(name: "connection", value: "close")
+            try await Self.send(reply, withBody: true, outbound)
+        }
+    }
+
+    private static func send(
+        _ reply: HTTPReply,
+        withBody: Bool,
+        _ outbound: NIOAsyncChannelOutboundWriter<HTTPServerResponsePart>
+    ) async throws {
+        try await outbound.write(.head(reply.head(version: .http1_1)))
+        if withBody { try await outbound.write(.body(.byteBuffer(reply.body))) }
+        try await outbound.write(.end(nil))
     }
 }
 

@@ -42,7 +42,9 @@ struct HTTPReply: Sendable {
         encoder.outputFormatting = .withoutEscapingSlashes
         let data = try encoder.encode(value)
         return HTTPReply(
-            status: status, headers: ["content-type": "application/json"], body: ByteBuffer(bytes: data)
+            status: status,
+            headers: ["content-type": "application/json"],
+            body: ByteBuffer(bytes: data)
         )
     }
 

@@ -4,7 +4,7 @@ import NIOHTTP1
 import Tailcfg
 import WarrenCrypto
 
-/// The page behind a login URL: who wants to join, and one button. GET never approves.
+/// The page behind a login URL: who wants to join, and one button; GET never approves.
 struct LoginPage: Sendable {
     let registry: NodeRegistry
     /// Checks the administrator's token; nil when none is asked for, because only this host can reach the server.
@@ -24,7 +24,11 @@ struct LoginPage: Sendable {
         }
         let form = Self.form(String(buffer: call.body))
         guard form["token"] == login.formToken else {
-            return Self.html(.forbidden, title: "Refused", "<p>The form is not from this page. Open the link again.</p>")
+            return Self.html(
+                .forbidden,
+                title: "Refused",
+                "<p>The form is not from this page. Open the link again.</p>"
+            )
         }
         if let check {
             guard let credential = form["credential"], !credential.isEmpty, await check(credential) else {
@@ -42,7 +46,9 @@ struct LoginPage: Sendable {
     }
 
     private static let ended = html(
-        .notFound, title: "No such login", "<p>This login has ended. The client shows a new link when it needs one.</p>"
+        .notFound,
+        title: "No such login",
+        "<p>This login has ended. The client shows a new link when it needs one.</p>"
     )
 
     private func page(_ login: PendingLogin, status: HTTPResponseStatus = .ok, notice: String? = nil) -> HTTPReply {

@@ -18,12 +18,17 @@ struct NoiseRoutes: Sendable {
         do {
             try await stream.executeThenClose { inbound, outbound in
                 var reader = HTTPCallReader(
-                    inbound.makeAsyncIterator(), limit: CoordinationConstants.maximumBodyByteCount
+                    inbound.makeAsyncIterator(),
+                    limit: CoordinationConstants.maximumBodyByteCount
                 )
                 do {
                     guard let call = try await reader.next() else { return }
                     try await answer(
-                        call, stream.channel, outbound, machineKey: machineKey, remoteAddress: remoteAddress
+                        call,
+                        stream.channel,
+                        outbound,
+                        machineKey: machineKey,
+                        remoteAddress: remoteAddress
                     )
                 } catch HTTPCallFailure.bodyTooLarge {
                     try await Self.send(.text(.payloadTooLarge, "request body too large\n"), outbound)
@@ -36,7 +41,10 @@ struct NoiseRoutes: Sendable {
     }
 
     private func answer(
-        _ call: HTTPCall, _ channel: any Channel, _ outbound: Outbound, machineKey: MachinePublicKey,
+        _ call: HTTPCall,
+        _ channel: any Channel,
+        _ outbound: Outbound,
+        machineKey: MachinePublicKey,
         remoteAddress: String?
     ) async throws {
         switch (call.head.method, call.path) {
@@ -63,7 +71,10 @@ struct NoiseRoutes: Sendable {
 
     /// The answer to a register request; nil when the client went away while it waited.
     private func register(
-        _ call: HTTPCall, _ channel: any Channel, machineKey: MachinePublicKey, remoteAddress: String?
+        _ call: HTTPCall,
+        _ channel: any Channel,
+        machineKey: MachinePublicKey,
+        remoteAddress: String?
     ) async throws -> HTTPReply? {
         guard let request = Self.decode(RegisterRequest.self, call.body) else {
             return .text(.badRequest, "invalid register request\n")
@@ -81,7 +92,11 @@ struct NoiseRoutes: Sendable {
                 var outcome: LoginOutcome?
                 for await value in waiter.outcome { outcome = value }
                 let next = try await registry.finish(
-                    waiter, outcome, request: request, from: machineKey, remoteAddress: remoteAddress
+                    waiter,
+                    outcome,
+                    request: request,
+                    from: machineKey,
+                    remoteAddress: remoteAddress
                 )
                 guard let next else { return nil }
                 answer = next
@@ -90,7 +105,10 @@ struct NoiseRoutes: Sendable {
     }
 
     private func map(
-        _ call: HTTPCall, _ channel: any Channel, _ outbound: Outbound, machineKey: MachinePublicKey
+        _ call: HTTPCall,
+        _ channel: any Channel,
+        _ outbound: Outbound,
+        machineKey: MachinePublicKey
     ) async throws {
         guard let request = Self.decode(MapRequest.self, call.body),
             let compression = MapCompression(rawValue: request.compress)
@@ -125,7 +143,9 @@ struct NoiseRoutes: Sendable {
 
     /// Writes a stream until the registry ends it or the client is gone.
     private func write(
-        _ subscription: MapSubscription, _ packer: MapPacker, _ outbound: Outbound
+        _ subscription: MapSubscription,
+        _ packer: MapPacker,
+        _ outbound: Outbound
     ) async throws {
         let head = HTTPResponseHead(version: .http2, status: .ok, headers: ["content-type": "application/json"])
         try await outbound.write(.head(head))

@@ -30,7 +30,8 @@ struct OuterRoutes: Sendable {
             }
         }
         guard method == .GET || method == .HEAD else {
-            return ["/", "/key", "/health"].contains(path) ? Self.notAllowed("GET, HEAD") : .text(.notFound, "not found\n")
+            return ["/", "/key", "/health"].contains(path)
+                ? Self.notAllowed("GET, HEAD") : .text(.notFound, "not found\n")
         }
         switch path {
         case "/key": return key(call)

@@ -25,10 +25,14 @@ struct RelayService: Sendable {
 
     /// Binds what the configuration asks for; certificate and key are made once and kept, so that pins stay good.
     ///
-    /// - Parameter publicHost: What clients dial when a listener takes any address.
+    /// `publicHost` is what clients dial when a listener takes any address.
     static func start(
-        _ configuration: CoordinationConfiguration, publicHost: String, persistence: any CoordinationPersistence,
-        admittedKeys: AdmittedKeys, group: any EventLoopGroup, logger: Logger
+        _ configuration: CoordinationConfiguration,
+        publicHost: String,
+        persistence: any CoordinationPersistence,
+        admittedKeys: AdmittedKeys,
+        group: any EventLoopGroup,
+        logger: Logger
     ) async throws -> RelayService {
         var relay: DERPRelay?
         var certificate: DERPCertificate?
@@ -56,7 +60,9 @@ struct RelayService: Sendable {
         if let listen = configuration.stun {
             do {
                 let started = try await STUNServer.start(
-                    host: listen.host, port: listen.port, eventLoop: group.next()
+                    host: listen.host,
+                    port: listen.port,
+                    eventLoop: group.next()
                 )
                 stun = started
                 stunAddress = CoordinationServer.BoundAddress(host: listen.host, port: started.port)
@@ -86,7 +92,11 @@ struct RelayService: Sendable {
             }
         }
         return RelayService(
-            map: map(of: nodes), derpAddress: derpAddress, stunAddress: stunAddress, relay: relay, stun: stun
+            map: map(of: nodes),
+            derpAddress: derpAddress,
+            stunAddress: stunAddress,
+            relay: relay,
+            stun: stun
         )
     }
 
@@ -131,7 +141,8 @@ struct RelayService: Sendable {
 
     /// The certificate of a host: clients check the name they dial even when the certificate is pinned.
     private static func certificate(
-        for host: String, _ persistence: any CoordinationPersistence
+        for host: String,
+        _ persistence: any CoordinationPersistence
     ) async throws -> DERPCertificate {
         let name = "derp-certificate/\(host)"
         let fresh = [UInt8](try JSONEncoder().encode(try DERPCertificate.make(host: host)))

@@ -1,7 +1,7 @@
 import NetTypes
 package import Tailcfg
 
-/// Who may reach what. Everyone reaches everyone, by every protocol of a filter's default set.
+/// Who may reach what: everyone reaches everyone, by every protocol of a filter's default set.
 package struct GrantPolicy: Hashable, Sendable {
     /// The policy that allows everything inside the tailnet.
     package static let allowAll = GrantPolicy()

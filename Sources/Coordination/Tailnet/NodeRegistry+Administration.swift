@@ -5,7 +5,10 @@ import WarrenCrypto
 extension NodeRegistry {
     /// Makes an auth key; its text is returned this once.
     package func createAuthKey(
-        isReusable: Bool, isEphemeral: Bool, tags: [String], lifetimeSeconds: Int64
+        isReusable: Bool,
+        isEphemeral: Bool,
+        tags: [String],
+        lifetimeSeconds: Int64
     ) async throws -> (record: AuthKeyRecord, text: String) {
         let made = state.createAuthKey(
             isReusable: isReusable,

@@ -19,7 +19,8 @@ extension NodeRegistry {
 
     /// One full map, without a stream.
     package func fetch(
-        _ request: MapRequest, from machineKey: MachinePublicKey
+        _ request: MapRequest,
+        from machineKey: MachinePublicKey
     ) throws(MapRefusal) -> MapResponse {
         let node = try checked(request, from: machineKey)
         announce(state.apply(request, to: node.id), of: node.id)
@@ -28,9 +29,11 @@ extension NodeRegistry {
 
     /// Opens a stream; an older one of the node ends cleanly, and nobody takes the node for offline.
     ///
-    /// - Parameter reset: Cuts the stream off when its writer is stuck.
+    /// `reset` cuts the stream off when its writer is stuck.
     package func openStream(
-        _ request: MapRequest, from machineKey: MachinePublicKey, reset: @escaping @Sendable () -> Void
+        _ request: MapRequest,
+        from machineKey: MachinePublicKey,
+        reset: @escaping @Sendable () -> Void
     ) throws(MapRefusal) -> MapSubscription {
         let node = try checked(request, from: machineKey)
         // The poll's own findings may be older than an update already processed, so they count only before the first.
@@ -108,7 +111,8 @@ extension NodeRegistry {
     }
 
     private func checked(
-        _ request: MapRequest, from machineKey: MachinePublicKey
+        _ request: MapRequest,
+        from machineKey: MachinePublicKey
     ) throws(MapRefusal) -> NodeRecord {
         guard request.version >= .minimum else {
             throw .unsupportedVersion(TailnetState.unsupported(request.version))

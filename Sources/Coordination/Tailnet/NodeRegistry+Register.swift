@@ -26,7 +26,9 @@ package struct LoginWaiter: Sendable {
 extension NodeRegistry {
     /// Answers a register request of the machine behind a Noise session.
     package func register(
-        _ request: RegisterRequest, from machineKey: MachinePublicKey, remoteAddress: String?
+        _ request: RegisterRequest,
+        from machineKey: MachinePublicKey,
+        remoteAddress: String?
     ) async throws -> RegisterAnswer {
         let time = now()
         let decision = state.decide(request, from: machineKey, now: time)
@@ -69,7 +71,10 @@ extension NodeRegistry {
 
     /// Stops waiting and answers a follow-up by what became of its login.
     package func finish(
-        _ waiter: LoginWaiter, _ outcome: LoginOutcome?, request: RegisterRequest, from machineKey: MachinePublicKey,
+        _ waiter: LoginWaiter,
+        _ outcome: LoginOutcome?,
+        request: RegisterRequest,
+        from machineKey: MachinePublicKey,
         remoteAddress: String?
     ) async throws -> RegisterAnswer? {
         waiters[waiter.loginID]?[waiter.number] = nil
@@ -186,7 +191,10 @@ extension NodeRegistry {
         let profile = state.rules.profile(of: user)
         response.user = TailnetUser(id: user, displayName: profile.displayName, created: created)
         response.login = TailnetLogin(
-            id: user, provider: "local", loginName: profile.loginName, displayName: profile.displayName
+            id: user,
+            provider: "local",
+            loginName: profile.loginName,
+            displayName: profile.displayName
         )
         response.nodeKeyExpired = isExpired
         response.machineAuthorized = !isExpired

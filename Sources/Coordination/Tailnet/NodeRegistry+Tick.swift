@@ -1,6 +1,6 @@
 import Logging
-package import WarrenCrypto
 import Tailcfg
+package import WarrenCrypto
 
 extension NodeRegistry {
     /// Does what time brings: offline, removal, expiry, keep-alives, ended logins, and writing down what can wait.

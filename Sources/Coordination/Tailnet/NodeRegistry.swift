@@ -45,8 +45,12 @@ package actor NodeRegistry {
     ///   - logger: Gets what happens.
     /// - Throws: `CoordinationError.invalidAddressRange`, or what the store reports.
     package init(
-        rules: TailnetRules, persistence: any CoordinationPersistence, derpMap: DERPMap,
-        publicURL: @escaping @Sendable () -> String, now: @escaping @Sendable () -> ControlTime, logger: Logger
+        rules: TailnetRules,
+        persistence: any CoordinationPersistence,
+        derpMap: DERPMap,
+        publicURL: @escaping @Sendable () -> String,
+        now: @escaping @Sendable () -> ControlTime,
+        logger: Logger
     ) async throws {
         let snapshot = try await persistence.loadSnapshot()
         let state = try TailnetState(rules: rules, snapshot: snapshot)

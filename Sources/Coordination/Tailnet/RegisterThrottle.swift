@@ -11,7 +11,8 @@ struct RegisterThrottle: Sendable {
     mutating func take(now: ControlTime) -> Int? {
         let elapsed = Double(max(0, now.seconds - updated.seconds))
         tokens = min(
-            CoordinationDefaults.registerBurst, tokens + elapsed * CoordinationDefaults.registerPerMinute / 60
+            CoordinationDefaults.registerBurst,
+            tokens + elapsed * CoordinationDefaults.registerPerMinute / 60
         )
         updated = now
         guard tokens < 1 else {

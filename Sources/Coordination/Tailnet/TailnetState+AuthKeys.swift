@@ -4,7 +4,11 @@ package import WarrenCrypto
 extension TailnetState {
     /// Makes an auth key; the text is not kept.
     package mutating func createAuthKey(
-        isReusable: Bool, isEphemeral: Bool, tags: [String], lifetimeSeconds: Int64, now: ControlTime
+        isReusable: Bool,
+        isEphemeral: Bool,
+        tags: [String],
+        lifetimeSeconds: Int64,
+        now: ControlTime
     ) -> (record: AuthKeyRecord, text: String) {
         let (id, text) = AuthKeyText.make()
         let record = AuthKeyRecord(

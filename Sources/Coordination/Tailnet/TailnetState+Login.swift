@@ -4,7 +4,9 @@ package import WarrenCrypto
 extension TailnetState {
     /// The login that a follow-up names, if it was made for this machine and key and has not ended.
     func awaitedLogin(
-        _ request: RegisterRequest, from machineKey: MachinePublicKey, now: ControlTime
+        _ request: RegisterRequest,
+        from machineKey: MachinePublicKey,
+        now: ControlTime
     ) -> String? {
         // Behind a proxy the host differs, so only the last segment counts.
         guard let segment = request.followup.split(separator: "/").last else { return nil }
@@ -18,7 +20,10 @@ extension TailnetState {
 
     /// The login of a machine and key, made if there is none; the oldest gives way when there are too many.
     package mutating func startLogin(
-        _ request: RegisterRequest, from machineKey: MachinePublicKey, remoteAddress: String?, now: ControlTime
+        _ request: RegisterRequest,
+        from machineKey: MachinePublicKey,
+        remoteAddress: String?,
+        now: ControlTime
     ) -> (login: PendingLogin, evicted: String?) {
         let existing = logins.values.first {
             $0.machineKey == machineKey && $0.nodeKey == request.nodeKey && $0.outcome == nil && $0.expires > now

@@ -34,7 +34,9 @@ package struct Enrolment: Hashable, Sendable {
 extension TailnetState {
     /// Decides about a register request; changes nothing.
     package func decide(
-        _ request: RegisterRequest, from machineKey: MachinePublicKey, now: ControlTime
+        _ request: RegisterRequest,
+        from machineKey: MachinePublicKey,
+        now: ControlTime
     ) -> RegisterDecision {
         guard !request.nodeKey.isZero else { return .refuse("node key missing") }
         guard request.version >= .minimum else { return .refuse(Self.unsupported(request.version)) }
@@ -80,7 +82,10 @@ extension TailnetState {
 
     /// Makes or renews the node of a machine by an auth key.
     package mutating func enrol(
-        _ request: RegisterRequest, from machineKey: MachinePublicKey, authKeyID: String, now: ControlTime
+        _ request: RegisterRequest,
+        from machineKey: MachinePublicKey,
+        authKeyID: String,
+        now: ControlTime
     ) throws(CoordinationError) -> Enrolment {
         guard let key = authKeys[authKeyID] else { throw .authKeyNotFound }
         let enrolment = try enrol(
@@ -97,8 +102,12 @@ extension TailnetState {
 
     /// Makes the node of a machine, or gives its node of the same owner a new key.
     mutating func enrol(
-        _ request: RegisterRequest, from machineKey: MachinePublicKey, tags: [String], isEphemeral: Bool,
-        authKeyID: String?, now: ControlTime
+        _ request: RegisterRequest,
+        from machineKey: MachinePublicKey,
+        tags: [String],
+        isEphemeral: Bool,
+        authKeyID: String?,
+        now: ControlTime
     ) throws(CoordinationError) -> Enrolment {
         let hostinfo = (request.hostinfo ?? Hostinfo()).bounded
         let keyExpiry = keyExpiry(wish: request.expiry, isPermanent: !tags.isEmpty || isEphemeral, now: now)
@@ -144,7 +153,9 @@ extension TailnetState {
     }
 
     private func existingNode(
-        for request: RegisterRequest, of machineKey: MachinePublicKey, isTagged: Bool
+        for request: RegisterRequest,
+        of machineKey: MachinePublicKey,
+        isTagged: Bool
     ) -> NodeRecord? {
         let candidates = nodes(of: machineKey).filter { $0.tags.isEmpty != isTagged }
         return candidates.first { $0.nodeKey == request.nodeKey || $0.nodeKey == request.oldNodeKey }

@@ -70,7 +70,8 @@ extension NodeRecord {
         var seen: Set<AddressPort> = []
         self.endpoints = []
         endpointTypes = []
-        for (index, endpoint) in endpoints.enumerated() where self.endpoints.count < CoordinationDefaults.maximumEndpoints {
+        for (index, endpoint) in endpoints.enumerated()
+        where self.endpoints.count < CoordinationDefaults.maximumEndpoints {
             guard Self.isTellable(endpoint), !(hasOthers && endpoint.address.isLoopback),
                 seen.insert(endpoint).inserted
             else { continue }

@@ -83,7 +83,8 @@ package struct TailnetState: Sendable {
 
     /// Adds a node made by `make` from the next number and addresses.
     mutating func insert(
-        now: ControlTime, _ make: (NodeID, AddressPool.Pair) -> NodeRecord
+        now: ControlTime,
+        _ make: (NodeID, AddressPool.Pair) -> NodeRecord
     ) throws(CoordinationError) -> NodeRecord {
         let addresses = try pool.allocate(now: now)
         let node = make(NodeID(rawValue: nextNodeID), addresses)
