@@ -1,5 +1,6 @@
 package import NIOCore
 package import Store
+package import Tailnet
 package import WarrenModel
 
 /// The tailnet side of one VM, as its driver sees it.
@@ -7,29 +8,9 @@ package protocol VMNode: Sendable {
     /// Takes part in the tailnet until the task is cancelled.
     func run() async
     /// The first report after `version`, as soon as there is one; a level, so that nothing is missed.
-    func report(after version: UInt64) async -> NodeReport
+    func report(after version: Int64) async -> NodeReport
     /// Everything the API shows about the node.
     func detail() async -> NetworkDetail
-}
-
-/// How a node is at one moment: a level, of which a reader needs only the newest.
-package struct NodeReport: Hashable, Sendable {
-    /// Grows with every change.
-    package var version: UInt64
-    /// What the VM shows; the driver keeps `since` and `loginUrlSince`.
-    package var status: NetworkStatus
-    /// Grows when the node's view of its peers changes.
-    package var netmapVersion: UInt64
-    /// The peers, for those who follow the netmap.
-    package var peers: [PeerStatus]
-
-    /// Joins the parts.
-    package init(version: UInt64, status: NetworkStatus, netmapVersion: UInt64, peers: [PeerStatus]) {
-        self.version = version
-        self.status = status
-        self.netmapVersion = netmapVersion
-        self.peers = peers
-    }
 }
 
 /// What a node is made from.

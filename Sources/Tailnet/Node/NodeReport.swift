@@ -10,6 +10,14 @@ package struct NodeReport: Hashable, Sendable {
     package var netmapVersion: Int64
     /// The peers, without their counters.
     package var peers: [PeerStatus]
+
+    /// Joins the parts.
+    package init(version: Int64, status: NetworkStatus, netmapVersion: Int64, peers: [PeerStatus]) {
+        self.version = version
+        self.status = status
+        self.netmapVersion = netmapVersion
+        self.peers = peers
+    }
 }
 
 /// Reasons that a node gives for its state, by the slugs of the API.

@@ -2,6 +2,7 @@ import Logging
 import NetTypes
 import QEMU
 import Store
+import Tailnet
 import WarrenModel
 
 extension VMDriver {
@@ -38,8 +39,8 @@ extension VMDriver {
     }
 
     private func follow(_ node: any VMNode) async {
-        var version: UInt64 = 0
-        var netmapVersion: UInt64 = 0
+        var version: Int64 = 0
+        var netmapVersion: Int64 = 0
         while !Task.isCancelled {
             let report = await node.report(after: version)
             guard !Task.isCancelled else { return }
