@@ -14,6 +14,7 @@ struct ProtocolSet: Sendable {
     /// What a rule without protocols means: TCP, UDP, ICMP and ICMPv6, and nothing else.
     static let standard = ProtocolSet([6, 17, 1, 58])
 
+    /// Whether the number is in the set.
     func contains(_ ipProtocol: IPProtocol) -> Bool {
         words[Int(ipProtocol.rawValue >> 6)] >> UInt64(ipProtocol.rawValue & 63) & 1 != 0
     }
@@ -23,7 +24,9 @@ struct ProtocolSet: Sendable {
 struct FilterRuleTable<Number: FixedWidthInteger & UnsignedInteger & Sendable>: Sendable {
     /// A destination: addresses and ports.
     struct Destination: Sendable {
+        /// Which addresses.
         let addresses: AddressRange<Number>
+        /// Which ports, inclusive.
         let ports: PortRange
     }
 

@@ -34,6 +34,7 @@ package struct FilterCounts: Sendable {
     /// Packets dropped for `reason`.
     package subscript(reason: FilterDropReason) -> UInt64 { drops[Int(reason.rawValue)] }
 
+    /// Counts one verdict.
     mutating func note(_ verdict: FilterVerdict) {
         switch verdict {
         case .accept: accepted &+= 1

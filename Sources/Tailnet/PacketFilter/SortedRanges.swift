@@ -2,7 +2,9 @@ import NetTypes
 
 /// An inclusive range of addresses of one family, as numbers.
 struct AddressRange<Number: FixedWidthInteger & UnsignedInteger & Sendable>: Hashable, Sendable {
+    /// The first address.
     let lower: Number
+    /// The last address.
     let upper: Number
 
     /// The one address.
@@ -25,8 +27,10 @@ struct AddressRange<Number: FixedWidthInteger & UnsignedInteger & Sendable>: Has
         upper = address | hostBits
     }
 
+    /// Whether the address lies inside.
     func contains(_ address: Number) -> Bool { lower <= address && address <= upper }
 
+    /// Whether the two share an address.
     func overlaps(_ other: Self) -> Bool { lower <= other.upper && other.lower <= upper }
 }
 
@@ -94,6 +98,7 @@ struct AddressSet: Sendable {
         self.ipv6 = SortedRanges(ipv6)
     }
 
+    /// Whether a prefix of the address's family holds it.
     func contains(_ address: IPAddress) -> Bool {
         switch address {
         case .v4(let address): ipv4.contains(address.rawValue, in: ipv4.indices)
