@@ -6,7 +6,6 @@ import NetTypes
 import QEMU
 import Store
 import Synchronization
-import Tailnet
 import TestSupport
 import VirtualMachines
 import WarrenModel
@@ -149,7 +148,7 @@ actor FakeNode: VMNode {
         wake()
     }
 
-    func report(after version: Int64) async -> NodeReport {
+    func report(after version: UInt64) async -> NodeReport {
         while current.version <= version, !Task.isCancelled {
             await withCheckedContinuation { waiting.append($0) }
         }
