@@ -46,13 +46,16 @@ package final class SecretBytes: @unchecked Sendable {
     package func withSpan<Result: ~Copyable, Failure: Error>(
         _ body: (Span<UInt8>) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        try body(unsafe Span(_unsafeElements: UnsafeBufferPointer(storage)).extracting(0..<count))
+        // Else the octets could be wiped under `body`, as nothing but their address is used from here on.
+        try withExtendedLifetime(self) { () throws(Failure) -> Result in
+            try body(unsafe Span(_unsafeElements: UnsafeBufferPointer(storage)).extracting(0..<count))
+        }
     }
 
     /// Lends the address of the octets to a C function.
     func withPointer<Result>(_ body: (UnsafePointer<UInt8>) -> Result) -> Result {
         guard let address = unsafe storage.baseAddress else { preconditionFailure("no storage") }
-        return unsafe body(UnsafePointer(address))
+        return withExtendedLifetime(self) { unsafe body(UnsafePointer(address)) }
     }
 
     /// An unprotected copy, for sealing into the store and for tests.

@@ -161,6 +161,8 @@ package final class TransportCipher {
         to target: UnsafeMutableRawPointer
     ) {
         precondition(direction == .sealing)
+        // The context must outlive the calls, though only its address is used from here on.
+        defer { withExtendedLifetime(self) {} }
         let output = unsafe target.assumingMemoryBound(to: UInt8.self)
         var written: Int32 = 0
         var succeeded = start(counter, associatedData)
@@ -183,6 +185,7 @@ package final class TransportCipher {
         to target: UnsafeMutableRawPointer
     ) -> Bool {
         precondition(direction == .opening)
+        defer { withExtendedLifetime(self) {} }
         let output = unsafe target.assumingMemoryBound(to: UInt8.self)
         let source = unsafe source.assumingMemoryBound(to: UInt8.self)
         var written: Int32 = 0
