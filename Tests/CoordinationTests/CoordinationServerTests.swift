@@ -76,10 +76,14 @@ struct CoordinationServerTests {
         }
     }
 
-    @Test func `off loopback the page asks for an administrator's token`() async throws {
+    @Test(arguments: [("0.0.0.0", "http://127.0.0.1:1"), ("127.0.0.1", "https://tailnet.example")])
+    func `where others reach it, the page asks for an administrator's token`(
+        _ host: String,
+        _ publicURL: String
+    ) async throws {
         var configuration = CoordinationConfiguration()
-        configuration.listen.host = "0.0.0.0"
-        configuration.publicURL = "http://127.0.0.1:1"
+        configuration.listen.host = host
+        configuration.publicURL = publicURL
         try await withServer(
             in: StateDirectory(),
             configuration: configuration,
@@ -93,7 +97,7 @@ struct CoordinationServerTests {
                     remoteAddress: "192.0.2.7"
                 )
             else { throw UnexpectedAnswer() }
-            let path = String(answer.authURL.dropFirst("http://127.0.0.1:1".count))
+            let path = String(answer.authURL.dropFirst(publicURL.count))
             let page = try await get(server, path)
             #expect(page.contains("name=\"credential\"") && page.contains("192.0.2.7"))
             let token = try #require(page.split(separator: "name=\"token\" value=\"").last?.prefix(32))

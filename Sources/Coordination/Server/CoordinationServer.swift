@@ -52,7 +52,7 @@ package final class CoordinationServer: Service {
         serverKey: MachinePublicKey,
         registry: NodeRegistry,
         domain: String,
-        check: @escaping @Sendable (String) async -> Bool,
+        check: (@Sendable (String) async -> Bool)?,
         logger: Logger
     ) {
         self.listener = listener
@@ -65,7 +65,7 @@ package final class CoordinationServer: Service {
         routes = NoiseRoutes(registry: registry, logger: logger)
         outer = OuterRoutes(
             serverKey: serverKey,
-            page: LoginPage(registry: registry, check: address.isLoopback ? nil : check, domain: domain)
+            page: LoginPage(registry: registry, check: check, domain: domain)
         )
     }
 
@@ -119,7 +119,7 @@ package final class CoordinationServer: Service {
                 serverKey: serverKey.publicKey,
                 registry: registry,
                 domain: configuration.rules.domain,
-                check: approvalCheck,
+                check: isReachedFromHereAlone(address, configuration.publicURL) ? nil : approvalCheck,
                 logger: logger
             )
         } catch {
@@ -127,6 +127,13 @@ package final class CoordinationServer: Service {
             try? await listener.channel.channel.close()
             throw error
         }
+    }
+
+    /// Whether only this host can open the login page; a public name on a loopback listener means a proxy in front.
+    private static func isReachedFromHereAlone(_ address: BoundAddress, _ publicURL: String?) -> Bool {
+        guard address.isLoopback, let publicURL else { return address.isLoopback }
+        guard let host = host(of: publicURL) else { return false }
+        return host == "localhost" || IPAddress(host)?.isLoopback == true
     }
 
     /// The host in a URL of ours.
