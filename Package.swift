@@ -199,8 +199,8 @@ let package = Package(
             name: "WarrenDaemon",
             dependencies: [
                 "WarrenAPI", "VirtualMachines", "Coordination", "Tailnet", "Webhooks", "Store",
-                "QEMU", "WarrenModel", "WarrenCrypto", "NetTypes", yams, nioCore, nioPosix, logging,
-                serviceLifecycle, unixSignals,
+                "QEMU", "ControlPlane", "Tailcfg", "WarrenModel", "WarrenCrypto", "NetTypes", yams, nioCore,
+                nioPosix, nioSSL, logging, serviceLifecycle, unixSignals,
             ],
             swiftSettings: settings
         ),

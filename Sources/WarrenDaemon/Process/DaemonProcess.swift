@@ -1,12 +1,13 @@
 import Glibc
+import Logging
 import WarrenModel
 
 /// One run of `warrend`, from the command line to the exit code.
 package enum DaemonProcess {
     /// Runs the daemon, or only checks its configuration; problems go to standard error.
     package static func run(config: String?, stateDirectory: String?, onlyCheck: Bool) async -> ExitCode {
-        do throws(DaemonError) {
-            let environment = environment()
+        let environment = environment()
+        do {
             let settings = try DaemonSettings.load(
                 config: config ?? environment["WARREN_CONFIG"],
                 stateDirectory: stateDirectory,
@@ -14,17 +15,34 @@ package enum DaemonProcess {
                 workingDirectory: workingDirectory(),
                 isPresent: { access($0, F_OK) == 0 }
             )
-            print(settings.summary, terminator: "")
+            if onlyCheck {
+                print(settings.summary, terminator: "")
+                return .success
+            }
+            // What the daemon makes is nobody else's business, unless it is opened on purpose.
+            umask(0o077)
+            let log = settings.configuration.log
+            LoggingSystem.bootstrap { LineLogHandler(label: $0, level: log.level, format: log.format) }
+            let daemon = Daemon(
+                settings: settings,
+                notifier: ServiceNotifier(socketPath: environment["NOTIFY_SOCKET"]),
+                logger: Logger(label: "warren.daemon")
+            )
+            try await daemon.run()
             return .success
-        } catch {
+        } catch let error as DaemonError {
             complain("warrend: \(error)")
             return error.exitCode
+        } catch {
+            complain("warrend: internal error: \(error)")
+            return .internalError
         }
     }
 
     private static func environment() -> [String: String] {
-        ["HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "WARREN_CONFIG", "NOTIFY_SOCKET"].reduce(into: [:]) { result, name in
-            if let value = getenv(name) { result[name] = String(cString: value) }
+        let names = ["HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "WARREN_CONFIG", "NOTIFY_SOCKET"]
+        return names.reduce(into: [:]) { result, name in
+            if let value = getenv(name), value.pointee != 0 { result[name] = String(cString: value) }
         }
     }
 

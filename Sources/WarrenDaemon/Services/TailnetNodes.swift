@@ -1,0 +1,115 @@
+import ControlPlane
+import Glibc
+import Logging
+import NIOCore
+import NetTypes
+import Store
+import Tailnet
+import VirtualMachines
+import WarrenCrypto
+import WarrenModel
+
+/// Makes the nodes of VMs by the configuration of this host.
+struct TailnetNodes: VMNodeMaker {
+    /// Where `embedded` leads; nil when it is off.
+    let embeddedURL: String?
+    /// When control may be spoken to without TLS.
+    let plainHTTP: PlainHTTPControl
+    /// What all nodes share.
+    let tailnet: TailnetSection
+    let policy: any DialPolicy
+    let group: any EventLoopGroup
+    let logger: Logger
+
+    func node(for request: VMNodeRequest) -> any VMNode {
+        let interface = request.interface
+        var logger = logger
+        logger[metadataKey: "vm-id"] = "\(request.id)"
+        var configuration = configuration(
+            control: interface.control, hostname: interface.hostname.text, socket: request.nicSocketPath, logger: logger
+        )
+        configuration.authKey = request.authKey
+        configuration.isEphemeral = interface.isEphemeral
+        configuration.acceptsDNS = interface.acceptsDNS
+        let commit = request.commit
+        let control = interface.control
+        let details = request.identity?.details ?? .object([:])
+        return TailnetNode(
+            configuration: configuration,
+            identity: request.identity.map(NodeIdentity.init),
+            eventLoop: request.eventLoop,
+            commit: { identity, wipesAuthKey in
+                try await commit(NodeIdentityRecord(identity, control: control, details: details), wipesAuthKey)
+            }
+        )
+    }
+
+    func logout(_ identity: NodeIdentityRecord) async throws {
+        let configuration = configuration(control: identity.control, hostname: "", socket: "", logger: logger)
+        try await TailnetNode.logOut(NodeIdentity(identity), configuration: configuration, eventLoop: group.any())
+    }
+
+    private func configuration(
+        control: ControlTarget, hostname: String, socket: String, logger: Logger
+    ) -> TailnetNodeConfiguration {
+        let url =
+            switch control {
+            // A VM may outlive the server it was made for; its node then says that the URL cannot be used.
+            case .embedded: embeddedURL ?? ""
+            case .url(let url): url.text
+            }
+        var configuration = TailnetNodeConfiguration(
+            controlURL: url, hostname: hostname, nicSocketPath: socket, dialPolicy: policy, logger: logger
+        )
+        configuration.plainHTTP =
+            switch plainHTTP {
+            case .never: .refused
+            case .loopback: .localOnly
+            case .always: .allowed
+            }
+        configuration.udpBindAddress = tailnet.bind.isUnspecified ? nil : tailnet.bind
+        switch tailnet.udpPorts {
+        case .off: configuration.usesUDP = false
+        case .any: break
+        case .range(let range): configuration.udpPort = Self.freePort(in: range, at: tailnet.bind)
+        }
+        return configuration
+    }
+
+    /// The lowest port of a range that nobody holds; 0, which is any, when all are taken.
+    private static func freePort(in range: ClosedRange<UInt16>, at bind: IPAddress) -> UInt16 {
+        range.first { port in
+            guard let address = try? SocketAddress(ipAddress: "\(bind)", port: Int(port)) else { return false }
+            let descriptor = socket(address.protocol == .inet6 ? AF_INET6 : AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
+            guard descriptor >= 0 else { return false }
+            defer { close(descriptor) }
+            return address.withSockAddr { Glibc.bind(descriptor, $0, socklen_t($1)) == 0 }
+        } ?? 0
+    }
+}
+
+extension TailnetNode: VMNode {}
+
+extension NodeIdentity {
+    init(_ record: NodeIdentityRecord) {
+        self.init(
+            machineKey: record.machineKey,
+            nodeKey: record.nodeKey,
+            oldNodeKey: record.oldNodeKey,
+            isRegistered: record.isRegistered
+        )
+    }
+}
+
+extension NodeIdentityRecord {
+    init(_ identity: NodeIdentity, control: ControlTarget, details: JSONTree) {
+        self.init(
+            control: control,
+            machineKey: identity.machineKey,
+            nodeKey: identity.nodeKey,
+            oldNodeKey: identity.oldNodeKey,
+            isRegistered: identity.isRegistered,
+            details: details
+        )
+    }
+}
