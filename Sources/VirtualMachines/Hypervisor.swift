@@ -70,20 +70,31 @@ package actor Hypervisor {
     /// Starts the QEMU of a VM; returns when its monitor answers.
     ///
     /// - Throws: `QEMUError`.
-    func launch(_ spec: VMSpec, image: Image, directory: VMDirectory, slot: Int) async throws -> (QEMUProcess, Accelerator) {
+    func launch(_ spec: VMSpec, image: Image, directory: VMDirectory, slot: Int) async throws -> (
+        QEMUProcess, Accelerator
+    ) {
         let installation = try await found()
         let accelerator = try await accelerator(for: image)
         var arguments = image.manifest.kernelArguments
         if let extra = spec.kernelArgs, !extra.isEmpty { arguments += " " + extra }
         let launch = QEMULaunch(
-            machine: installation.machine, accelerator: accelerator, cpus: spec.cpus, memoryMiB: spec.memoryMiB,
-            kernel: image.path(of: image.manifest.kernel), initramfs: image.path(of: image.manifest.initramfs),
-            kernelArguments: arguments, hasNetwork: spec.networkInterface != nil
+            machine: installation.machine,
+            accelerator: accelerator,
+            cpus: spec.cpus,
+            memoryMiB: spec.memoryMiB,
+            kernel: image.path(of: image.manifest.kernel),
+            initramfs: image.path(of: image.manifest.initramfs),
+            kernelArguments: arguments,
+            hasNetwork: spec.networkInterface != nil
         )
         let process = try await QEMUProcess.launch(
-            launch, as: user(slot: slot), in: directory,
+            launch,
+            as: user(slot: slot),
+            in: directory,
             configuration: QEMUProcess.Configuration(
-                shim: configuration.shim, qemu: installation.path, consoleLogKiB: configuration.consoleLogKiB
+                shim: configuration.shim,
+                qemu: installation.path,
+                consoleLogKiB: configuration.consoleLogKiB
             ),
             group: group
         )
@@ -101,9 +112,15 @@ extension QEMUError {
     package var reason: StateReason {
         switch self {
         case .notInstalled(let program):
-            StateReason(code: "qemu-missing", message: "\(program) is not installed; install qemu-system-x86 or set vms.qemu.")
+            StateReason(
+                code: "qemu-missing",
+                message: "\(program) is not installed; install qemu-system-x86 or set vms.qemu."
+            )
         case .acceleratorUnusable(let reason):
-            StateReason(code: "accelerator-unusable", message: "KVM cannot be used: \(reason). Set vms.accelerator to auto or tcg.")
+            StateReason(
+                code: "accelerator-unusable",
+                message: "KVM cannot be used: \(reason). Set vms.accelerator to auto or tcg."
+            )
         case .launchFailed(let detail): StateReason(code: "qemu-failed", message: "QEMU did not start: \(detail)")
         case .toolFailed(let program, let output):
             StateReason(code: "qemu-failed", message: "\(program) failed: \(output)")

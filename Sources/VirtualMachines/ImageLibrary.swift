@@ -27,7 +27,9 @@ package final class ImageLibrary: Sendable {
             let manifest: ImageManifest
             do {
                 let text = try Data(contentsOf: URL(filePath: path))
-                guard text.count <= Self.manifestByteLimit else { throw ImageError.unreadable(name, file: "image.json") }
+                guard text.count <= Self.manifestByteLimit else {
+                    throw ImageError.unreadable(name, file: "image.json")
+                }
                 manifest = try ModelJSON.decode(ImageManifest.self, from: text)
             } catch {
                 throw .unreadable(name, file: "image.json")
@@ -39,7 +41,8 @@ package final class ImageLibrary: Sendable {
                 guard !file.file.isEmpty, !file.file.contains("/"), file.file != ".." else {
                     throw .unreadable(name, file: "image.json")
                 }
-                guard let identity = FileIdentity(path: image.path(of: file)), access(image.path(of: file), R_OK) == 0 else {
+                guard let identity = FileIdentity(path: image.path(of: file)), access(image.path(of: file), R_OK) == 0
+                else {
                     throw .unreadable(name, file: file.file)
                 }
                 guard identity.byteCount == file.byteCount else { throw .damaged(name, file: file.file) }
@@ -146,9 +149,15 @@ package enum ImageError: Error, Hashable, Sendable {
         case .unreadable(let name, let file):
             StateReason(code: "image-unreadable", message: "The file \(file) of image \(name) cannot be read.")
         case .damaged(let name, let file):
-            StateReason(code: "image-damaged", message: "The file \(file) of image \(name) is not the one its manifest names.")
+            StateReason(
+                code: "image-damaged",
+                message: "The file \(file) of image \(name) is not the one its manifest names."
+            )
         case .unsupported(let name):
-            StateReason(code: "image-unsupported", message: "Image \(name) is of a format or an architecture that is not served.")
+            StateReason(
+                code: "image-unsupported",
+                message: "Image \(name) is of a format or an architecture that is not served."
+            )
         }
     }
 }

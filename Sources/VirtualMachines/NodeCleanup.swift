@@ -32,6 +32,8 @@ package struct NodeCleanup: Service {
             }
             try await host.database.purgeDeletedVMs(before: host.now + .seconds(-86_400))
         } catch {
+            // What the end of the daemon interrupts is done by the next one.
+            guard !Task.isCancelled else { return }
             host.logger.error("clean-up not written", metadata: ["error": "\(error)"])
             try? await ContinuousClock().sleep(for: .seconds(5))
         }
@@ -50,7 +52,10 @@ package struct NodeCleanup: Service {
                 logger.error("node not logged out; keys wiped", metadata: ["error": "\(error)"])
                 return .gaveUp(error: "\(error)")
             }
-            logger.warning("node not logged out yet", metadata: ["error": "\(error)", "attempts": "\(job.attempts + 1)"])
+            logger.warning(
+                "node not logged out yet",
+                metadata: ["error": "\(error)", "attempts": "\(job.attempts + 1)"]
+            )
             return .retry(at: now + Self.pause(afterAttempts: job.attempts + 1), error: "\(error)")
         }
     }

@@ -18,7 +18,9 @@ struct SlotPool {
 
     /// Keeps the number that a VM's files belong to since an earlier daemon.
     mutating func reserve(_ id: VMID, directory: String, first: UInt32) {
-        guard let owner = (try? VMDirectory(path: directory + "/" + id.description))?.owner, owner >= first else { return }
+        guard let owner = (try? VMDirectory(path: directory + "/" + id.description))?.owner, owner >= first else {
+            return
+        }
         let slot = Int(owner - first)
         guard slot < 65_536, !taken.contains(slot) else { return }
         slots[id] = slot

@@ -113,12 +113,19 @@ package struct OutboundRules: Sendable {
         var faults: [FieldError] = []
         switch interface.control {
         case .embedded where !hasEmbeddedControl:
-            faults.append(refused("controlUrl", "There is no embedded coordination server: control.embedded.enabled is off."))
+            faults.append(
+                refused("controlUrl", "There is no embedded coordination server: control.embedded.enabled is off.")
+            )
         case .embedded: break
         case .url(let url):
             let isPlainAllowed = plainHTTPControl == .always || (plainHTTPControl == .loopback && url.isLoopback)
             if url.scheme == .http, !isPlainAllowed {
-                faults.append(refused("controlUrl", "http is refused here by control.allowPlainHTTP: \(plainHTTPControl.rawValue)."))
+                faults.append(
+                    refused(
+                        "controlUrl",
+                        "http is refused here by control.allowPlainHTTP: \(plainHTTPControl.rawValue)."
+                    )
+                )
             } else if let address = url.address, !policy.permits(address, for: .control) {
                 faults.append(refused("controlUrl", "The address \(address) is refused by this host's policy."))
             }
@@ -127,7 +134,9 @@ package struct OutboundRules: Sendable {
             if callback.url.scheme == .http, !webhooksAllowHTTP {
                 faults.append(refused(kind.rawValue, "http is refused here; set webhooks.allowHTTP, or use https."))
             } else if let address = callback.url.address, !policy.permits(address, for: .webhook) {
-                faults.append(refused(kind.rawValue, "The address \(address) is refused; webhooks.allowNetworks may list it."))
+                faults.append(
+                    refused(kind.rawValue, "The address \(address) is refused; webhooks.allowNetworks may list it.")
+                )
             }
         }
         return faults

@@ -73,10 +73,14 @@ package actor VMRegistry: Service {
         let record: VMRecord
         do {
             record = try await host.database.createVM(
-                id: id, spec: spec, secrets: secrets,
+                id: id,
+                spec: spec,
+                secrets: secrets,
                 status: VMStatus(
-                    desiredState: spec.autostart ? .running : .stopped, state: spec.autostart ? .creating : .stopped,
-                    stateSince: now, network: spec.networkInterface.map { _ in NetworkStatus(state: .stopped, since: now) }
+                    desiredState: spec.autostart ? .running : .stopped,
+                    state: spec.autostart ? .creating : .stopped,
+                    stateSince: now,
+                    network: spec.networkInterface.map { _ in NetworkStatus(state: .stopped, since: now) }
                 ),
                 now: now
             )
@@ -102,7 +106,9 @@ package actor VMRegistry: Service {
             if spec.memoryMiB < least {
                 faults.append(
                     FieldError(
-                        pointer: "/memoryMiB", code: .outOfRange, detail: "Image \(image.name) needs at least \(least) MiB."
+                        pointer: "/memoryMiB",
+                        code: .outOfRange,
+                        detail: "Image \(image.name) needs at least \(least) MiB."
                     )
                 )
             }
@@ -112,7 +118,8 @@ package actor VMRegistry: Service {
         if spec.memoryMiB > host.limits.perVM.maxMemoryMiB {
             faults.append(
                 FieldError(
-                    pointer: "/memoryMiB", code: .outOfRange,
+                    pointer: "/memoryMiB",
+                    code: .outOfRange,
                     detail: "At most \(host.limits.perVM.maxMemoryMiB) MiB (vms.maxMemoryMiBPerVM)."
                 )
             )
@@ -138,7 +145,10 @@ package actor VMRegistry: Service {
         if isNew, records.count + promised.keys.filter({ !written.contains($0) }).count > host.limits.maxCount {
             promised[id] = nil
             throw .capacityExceeded(
-                StateReason(code: "vm-count", message: "This host has \(host.limits.maxCount) VMs, its limit (vms.maxCount).")
+                StateReason(
+                    code: "vm-count",
+                    message: "This host has \(host.limits.maxCount) VMs, its limit (vms.maxCount)."
+                )
             )
         }
         if used + waiting > host.limits.maxMemoryMiB {
@@ -190,7 +200,9 @@ package actor VMRegistry: Service {
     ///
     /// - Throws: `VMError.store`.
     package func list(_ filter: VMFilter, after: VMID?, limit: Int) async throws(VMError) -> [VMRecord] {
-        do { return try await host.database.vms(matching: filter, after: after, limit: limit) } catch { throw VMError(error) }
+        do { return try await host.database.vms(matching: filter, after: after, limit: limit) } catch {
+            throw VMError(error)
+        }
     }
 
     private func driver(_ reference: String) async throws(VMError) -> VMDriver {
@@ -203,7 +215,9 @@ package actor VMRegistry: Service {
 
     // MARK: - Act
 
-    /// Starts, stops, restarts or deletes; returns once that is written. `expecting` is a generation that the spec must have.
+    /// Starts, stops, restarts or deletes; returns once that is written.
+    ///
+    /// `expecting` is a generation that the spec must have.
     ///
     /// - Throws: `VMError`.
     package func perform(
@@ -295,7 +309,9 @@ package actor VMRegistry: Service {
 
     private func recover() async throws {
         try? FileManager.default.createDirectory(
-            atPath: host.vmsDirectory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700]
+            atPath: host.vmsDirectory,
+            withIntermediateDirectories: true,
+            attributes: [.posixPermissions: 0o700]
         )
         let records = try await host.database.vms()
         let known = Set(records.map(\.id.description))

@@ -6,8 +6,10 @@ import NetTypes
 import QEMU
 import Store
 import Synchronization
+import Tailnet
 import TestSupport
 import VirtualMachines
+import WarrenCrypto
 import WarrenModel
 
 /// A host of VMs in a folder of its own: real store, real QEMU, nodes that a test plays.
@@ -106,7 +108,10 @@ private struct AnyTarget: DialPolicy {
 
 /// Nodes whose state a test sets.
 final class FakeNodes: VMNodeMaker {
-    let logouts = Mutex<[String]>([])
+    /// The nodes that were logged out, by their keys.
+    let logouts = Mutex<[NodePublicKey]>([])
+    /// How many of the next logouts fail.
+    let failures = Mutex(0)
     private let made = Mutex<[VMID: FakeNode]>([:])
 
     func node(for request: VMNodeRequest) -> any VMNode {
@@ -118,7 +123,12 @@ final class FakeNodes: VMNodeMaker {
     }
 
     func logout(_ identity: NodeIdentityRecord) async throws {
-        logouts.withLock { $0.append("logout") }
+        let fails = failures.withLock { left in
+            defer { left = max(0, left - 1) }
+            return left > 0
+        }
+        if fails { throw StateReason(code: "control-unreachable", message: "No answer.") }
+        logouts.withLock { $0.append(identity.nodeKey.publicKey) }
     }
 
     /// The node of a VM, also before it was made.
@@ -148,7 +158,7 @@ actor FakeNode: VMNode {
         wake()
     }
 
-    func report(after version: UInt64) async -> NodeReport {
+    func report(after version: Int64) async -> NodeReport {
         while current.version <= version, !Task.isCancelled {
             await withCheckedContinuation { waiting.append($0) }
         }

@@ -41,7 +41,10 @@ struct VMLifecycleTests {
         (.delete(grace: nil), .deleting, .deleting, [.killQEMU]),
     ])
     func `a request moves the state`(
-        request: LifecycleRequest, from: VMState, to: VMState, expected: [LifecycleAction]
+        request: LifecycleRequest,
+        from: VMState,
+        to: VMState,
+        expected: [LifecycleAction]
     ) throws {
         var lifecycle = machine(from)
         let outcome = try lifecycle.handle(request)
@@ -128,7 +131,9 @@ struct VMLifecycleTests {
         (.never, .rebooted, .starting),
     ])
     func `the restart policy decides what follows an end`(
-        policy: RestartPolicy.Kind, end: GuestEnd, next: VMState
+        policy: RestartPolicy.Kind,
+        end: GuestEnd,
+        next: VMState
     ) {
         var lifecycle = machine(.running, policy: RestartPolicy(policy: policy, maxRetries: 5))
         _ = lifecycle.handle(.ended(end, wasStable: false))
@@ -161,7 +166,10 @@ struct VMLifecycleTests {
         (.stopped, false, .stopped, []), (.failed, false, .failed, []),
     ])
     func `a restarted daemon takes up what it finds`(
-        stored: VMState, isAlive: Bool, next: VMState, expected: [LifecycleAction]
+        stored: VMState,
+        isAlive: Bool,
+        next: VMState,
+        expected: [LifecycleAction]
     ) {
         var lifecycle = machine(stored, desired: stored == .stopped ? .stopped : .running)
         let actions = lifecycle.recover(isAlive: isAlive, end: .neverRan, autostart: true)

@@ -56,7 +56,10 @@ extension VMDriver {
                     )
                 }
                 let (launched, accelerator) = try await host.hypervisor.launch(
-                    record.spec, image: image, directory: directory, slot: slot
+                    record.spec,
+                    image: image,
+                    directory: directory,
+                    slot: slot
                 )
                 process = launched
                 await note(accelerator)
@@ -96,7 +99,9 @@ extension VMDriver {
             Task { await self.post(.rebooted) }  // Ends with the one call; the driver's inbox is its owner.
         }
         return GuestSession(
-            process: process, monitor: monitor, agent: GuestAgentClient(directory: process.directory, group: eventLoop)
+            process: process,
+            monitor: monitor,
+            agent: GuestAgentClient(directory: process.directory, group: eventLoop)
         )
     }
 
@@ -167,7 +172,8 @@ extension GuestEnd {
                     )
                 )
             case .guestReset: .rebooted
-            case .requested: exit.requested == nil ? .crashed(StateReason(code: "qemu-ended", message: exit.summary)) : .stoppedByUs
+            case .requested:
+                exit.requested == nil ? .crashed(StateReason(code: "qemu-ended", message: exit.summary)) : .stoppedByUs
             case .guestPanicked: .crashed(StateReason(code: "guest-panicked", message: exit.summary))
             case .failed: .crashed(StateReason(code: "qemu-failed", message: exit.summary))
             case .unseen: .crashed(StateReason(code: "qemu-gone", message: exit.summary))

@@ -18,8 +18,12 @@ extension VMDriver {
             let id = id
             node = host.nodes.node(
                 for: VMNodeRequest(
-                    id: id, interface: interface, authKey: secrets.authKey, identity: identity,
-                    nicSocketPath: directory.path(of: .nic), eventLoop: eventLoop,
+                    id: id,
+                    interface: interface,
+                    authKey: secrets.authKey,
+                    identity: identity,
+                    nicSocketPath: directory.path(of: .nic),
+                    eventLoop: eventLoop,
                     commit: { identity, wipesAuthKey in
                         try await database.saveIdentity(identity, of: id, wipingAuthKey: wipesAuthKey)
                     }
@@ -135,7 +139,9 @@ struct NetworkChange {
             drafts.append(EventDraft(.networkLoginCompleted))
         }
         if let code = status.stateReason?.code, code != old?.stateReason?.code {
-            if code == "auth-key-rejected" { drafts.append(EventDraft(.networkAuthKeyRejected, reason: status.stateReason)) }
+            if code == "auth-key-rejected" {
+                drafts.append(EventDraft(.networkAuthKeyRejected, reason: status.stateReason))
+            }
             if code == "key-expired" { drafts.append(EventDraft(.networkKeyExpired)) }
         }
         if includingNetmap || (status.addresses != old?.addresses && !status.addresses.isEmpty) {

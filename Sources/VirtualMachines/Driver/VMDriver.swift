@@ -72,7 +72,9 @@ package actor VMDriver {
         logger[metadataKey: "vm-id"] = "\(record.id)"
         self.logger = logger
         lifecycle = VMLifecycle(
-            state: record.status.state, desired: record.status.desiredState, reason: record.status.stateReason,
+            state: record.status.state,
+            desired: record.status.desiredState,
+            reason: record.status.stateReason,
             restart: record.spec.restart
         )
     }
@@ -92,7 +94,9 @@ package actor VMDriver {
             Task { await self.wakeUp() }  // Ends with the one call; the loop above is its owner.
         }
         for input in inbox {
-            if case .request(_, let reply) = input { reply.resume(returning: .failure(isFinished ? .notFound("\(id)") : .shuttingDown)) }
+            if case .request(_, let reply) = input {
+                reply.resume(returning: .failure(isFinished ? .notFound("\(id)") : .shuttingDown))
+            }
         }
         inbox.removeAll()
         guest?.detach()
@@ -106,7 +110,9 @@ package actor VMDriver {
     package func perform(_ request: LifecycleRequest) async -> Result<Transition, VMError> {
         guard !isFinished else { return .failure(.notFound("\(id)")) }
         guard inbox.count < Self.inboxLimit else {
-            return .failure(.capacityExceeded(StateReason(code: "vm-busy", message: "Too many requests wait for this VM.")))
+            return .failure(
+                .capacityExceeded(StateReason(code: "vm-busy", message: "Too many requests wait for this VM."))
+            )
         }
         return await withCheckedContinuation { reply in
             inbox.append(.request(request, reply))
@@ -167,8 +173,9 @@ package actor VMDriver {
         let lifecycle = lifecycle
         let deadline = deadline(of: actions)
         let now = host.now
-        guard drafts.count > 0 || lifecycle.state != record.status.state || lifecycle.reason != record.status.stateReason
-            || lifecycle.desired != record.status.desiredState
+        guard
+            drafts.count > 0 || lifecycle.state != record.status.state || lifecycle.reason != record.status.stateReason
+                || lifecycle.desired != record.status.desiredState
         else { return }
         record = try await host.database.updateVM(id, now: now) { record in
             if record.status.state != lifecycle.state { record.status.stateSince = now }
@@ -178,7 +185,10 @@ package actor VMDriver {
             record.status.stateDeadline = lifecycle.state.isTransient ? deadline.map { now + $0 } : nil
             return drafts
         }
-        logger.info("state", metadata: ["state": "\(lifecycle.state.rawValue)", "reason": "\(lifecycle.reason?.code ?? "-")"])
+        logger.info(
+            "state",
+            metadata: ["state": "\(lifecycle.state.rawValue)", "reason": "\(lifecycle.reason?.code ?? "-")"]
+        )
         changes.raise()
     }
 
@@ -201,7 +211,9 @@ package actor VMDriver {
         let directory = try? VMDirectory(path: path)
         let isAlive = directory?.isAlive ?? false
         let end: GuestEnd =
-            if isAlive { .neverRan } else if let exit = directory?.exitReport { GuestEnd(exit) } else if directory?.owner != nil {
+            if isAlive { .neverRan } else if let exit = directory?.exitReport {
+                GuestEnd(exit)
+            } else if directory?.owner != nil {
                 GuestEnd(.unseen)
             } else { .neverRan }
         return lifecycle.recover(isAlive: isAlive, end: end, autostart: record.spec.autostart)

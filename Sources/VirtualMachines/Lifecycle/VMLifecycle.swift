@@ -126,7 +126,8 @@ package struct VMLifecycle: Hashable, Sendable {
                 guard case .crashed(let reason) = end else { return enter(.stopped) }
                 return [.record(EventDraft(.crashed, reason: reason))] + enter(.stopped, reason)
             }
-            return state == .starting && end == .neverRan ? [.runNode, .launchQEMU] : ended(end, wasStable: true) + [.runNode]
+            return state == .starting && end == .neverRan
+                ? [.runNode, .launchQEMU] : ended(end, wasStable: true) + [.runNode]
         case (.creating, false): return desired == .running ? begin().actions : enter(.stopped)
         case (.stopped, false), (.failed, false), (.paused, _), (.suspended, _), (.pausing, _), (.resuming, _),
             (.suspending, _):
@@ -203,7 +204,10 @@ package struct VMLifecycle: Hashable, Sendable {
         .invalidTransition(from: state, request: request.name)
     }
 
-    private static let guestPoweredOff = StateReason(code: "guest-powered-off", message: "The guest powered itself off.")
+    private static let guestPoweredOff = StateReason(
+        code: "guest-powered-off",
+        message: "The guest powered itself off."
+    )
     private static let guestRebooted = StateReason(code: "guest-rebooted", message: "The guest rebooted.")
 }
 
