@@ -269,8 +269,7 @@ let package = Package(
             name: "ControlPlaneTests",
             dependencies: [
                 "ControlPlane", "Tailcfg", "WarrenCrypto", "NetTypes", nioCore, nioPosix, nioHTTP1,
-                nioSSL, nioHTTP2, nioHPACK, nioWebSocket, asyncHTTPClient, logging, nioEmbedded,
-                "TestSupport",
+                nioSSL, nioHTTP2, logging, nioEmbedded, x509, swiftASN1, crypto, "TestSupport",
             ],
             resources: [.copy("Vectors")],
             swiftSettings: settings

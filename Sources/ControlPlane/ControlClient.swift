@@ -132,9 +132,9 @@ package actor ControlClient {
         try reply.requireOK()
     }
 
-    /// Answers a ping; the same URL twice in a row is answered once. `probe` pings a peer, or gives nil when it cannot.
+    /// Answers a ping; the same URL twice in a row is answered once.
     ///
-    /// A ping outside Noise goes to the control server's own address only, whatever host its URL names.
+    /// `probe` pings a peer, or gives nil when it cannot. A ping outside Noise goes to the control server's own address only, whatever host its URL names.
     package func answerPing(
         _ request: PingRequest,
         probe: @Sendable (ControlPing.ProbeKind, IPAddress) async -> PingResponse?

@@ -33,7 +33,8 @@ package final class ControlNoiseHandler: ChannelDuplexHandler {
 
     /// The server's side: sends response and early payload when it is added, and then passes records both ways.
     /// - Throws: `.oversized` for an early payload beyond its cap.
-    package init(accepted: consuming ControlNoiseHandshake.Acceptance, earlyPayload: EarlyPayload?) throws(ControlError) {
+    package init(accepted: consuming ControlNoiseHandshake.Acceptance, earlyPayload: EarlyPayload?) throws(ControlError)
+    {
         state = .open
         opened = nil
         var records = accepted.outcome.records

@@ -56,7 +56,9 @@ package struct EarlyPayloadDetector: Sendable {
         guard case .reading(let byteCount) = state, let json = pending.readBytes(length: byteCount) else {
             return ByteBuffer()
         }
-        do { payload = try JSONDecoder().decode(EarlyPayload.self, from: Data(json)) } catch { throw .malformedResponse }
+        do { payload = try JSONDecoder().decode(EarlyPayload.self, from: Data(json)) } catch {
+            throw .malformedResponse
+        }
         return pass()
     }
 

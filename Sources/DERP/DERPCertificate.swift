@@ -95,7 +95,9 @@ extension Certificate {
             guard case .dnsName(let text) = name else { return false }
             let pattern = Self.normalized(text)
             if pattern == host { return true }
-            guard pattern.hasPrefix("*."), let dot = host.firstIndex(of: "."), dot > host.startIndex else { return false }
+            guard pattern.hasPrefix("*."), let dot = host.firstIndex(of: "."), dot > host.startIndex else {
+                return false
+            }
             return host[dot...] == pattern.dropFirst()
         }
     }

@@ -144,7 +144,9 @@ package enum DERPFrame: Equatable, Sendable {
         case .pong: return payload.readInteger().map { .pong($0) }
         case .health: return .health(String(decoding: payload.readableBytesView, as: UTF8.self))
         case .restarting:
-            guard let wait: UInt32 = payload.readInteger(), let limit: UInt32 = payload.readInteger() else { return nil }
+            guard let wait: UInt32 = payload.readInteger(), let limit: UInt32 = payload.readInteger() else {
+                return nil
+            }
             return .restarting(reconnectMilliseconds: wait, tryMilliseconds: limit)
         default: return .unknown(type, payload)
         }
@@ -203,7 +205,8 @@ extension DERPFrame {
                 $0.writeImmutableBuffer(packet)
             }
         case .keepAlive: Self.write(.keepAlive, to: &output) { _ in }
-        case .notePreferred(let value): Self.write(.notePreferred, to: &output) { $0.writeInteger(UInt8(value ? 1 : 0)) }
+        case .notePreferred(let value):
+            Self.write(.notePreferred, to: &output) { $0.writeInteger(UInt8(value ? 1 : 0)) }
         case .peerGone(let key, let reason):
             Self.write(.peerGone, to: &output) {
                 $0.writeKey(key)
@@ -247,7 +250,8 @@ extension DERPFrame {
         return output
     }
 
-    private static func write(_ type: DERPFrameType, to output: inout ByteBuffer, _ payload: (inout ByteBuffer) -> Void) {
+    private static func write(_ type: DERPFrameType, to output: inout ByteBuffer, _ payload: (inout ByteBuffer) -> Void)
+    {
         output.writeInteger(type.rawValue)
         let lengthIndex = output.writerIndex
         output.writeInteger(UInt32(0))

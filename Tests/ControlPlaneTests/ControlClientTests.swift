@@ -4,6 +4,7 @@ import Logging
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import NIOSSL
 import NetTypes
 import Synchronization
 import Tailcfg
@@ -99,7 +100,8 @@ import WarrenCrypto
             guard request.stream else { return try await LoopbackControlServer.reply(.ok, "", to: outbound) }
             #expect(request.compress == "zstd")
             let encoder = MapFrameEncoder(compression: .zstd)
-            let node = #"{"Node":{"ID":1,"StableID":"n1","Name":"a.b.","Key":"\#(request.nodeKey.text)"},"Health":["\#(filler)"]}"#
+            let node =
+                #"{"Node":{"ID":1,"StableID":"n1","Name":"a.b.","Key":"\#(request.nodeKey.text)"},"Health":["\#(filler)"]}"#
             try await outbound.write(.head(HTTPResponseHead(version: .http1_1, status: .ok)))
             try await outbound.write(.body(.byteBuffer(try encoder.encode(ByteBuffer(string: node)))))
             for _ in 0..<3 {
@@ -144,7 +146,8 @@ import WarrenCrypto
                 case "oversized": ByteBuffer(bytes: [1, 0, 16, 0])
                 case "nonsense": try zstd.encode(ByteBuffer(string: "{\"Node\":7}"))
                 case "no node": try zstd.encode(ByteBuffer(string: "{\"Domain\":\"x\"}"))
-                case "raw JSON": try MapFrameEncoder(compression: .none).encode(ByteBuffer(string: "{\"KeepAlive\":true}"))
+                case "raw JSON":
+                    try MapFrameEncoder(compression: .none).encode(ByteBuffer(string: "{\"KeepAlive\":true}"))
                 default: ByteBuffer(bytes: [9, 0, 0, 0, 1, 2])
                 }
             try await outbound.write(.head(HTTPResponseHead(version: .http1_1, status: .ok)))
@@ -168,7 +171,11 @@ import WarrenCrypto
         try await with(server) { head, _, outbound in
             if head.uri == "/machine/register" {
                 try await LoopbackControlServer.reply(
-                    .tooManyRequests, "slow down", headers: ["retry-after": "17"], to: outbound)
+                    .tooManyRequests,
+                    "slow down",
+                    headers: ["retry-after": "17"],
+                    to: outbound
+                )
             } else {
                 let text = "line\r\nline" + String(repeating: "x", count: 5000)
                 try await LoopbackControlServer.reply(.notFound, text, to: outbound)
@@ -231,7 +238,8 @@ import WarrenCrypto
     @Test func `notices a server whose key is not the announced one`() async throws {
         let server = try await LoopbackControlServer(announcing: MachinePrivateKey().publicKey, earlyPayload: nil)
         let client = try client(port: server.port)
-        try await with(server) { _, _, _ in } _: {
+        try await with(server) { _, _, _ in
+        } _: {
             await #expect(throws: ControlError.connectionClosed) { try await client.register(registration) }
             await client.close()
         }
@@ -239,7 +247,8 @@ import WarrenCrypto
 
     @Test func `dials nothing that the policy or the configuration forbids`() async throws {
         let server = try await LoopbackControlServer(earlyPayload: nil)
-        try await with(server) { _, _, _ in } _: {
+        try await with(server) { _, _, _ in
+        } _: {
             let forbidden = try client(port: server.port, policy: Nowhere())
             await #expect(throws: ControlError.blockedByPolicy) { try await forbidden.register(registration) }
             let named = try client(port: server.port, policy: Nowhere()) { configuration in
@@ -249,6 +258,26 @@ import WarrenCrypto
             await #expect(throws: ControlError.blockedByPolicy) { try await named.register(registration) }
             let plain = try client(port: server.port) { $0.plainHTTP = .refused }
             await #expect(throws: ControlError.plainHTTPRefused) { try await plain.register(registration) }
+        }
+    }
+
+    @Test(arguments: ["localhost", "127.0.0.1"])
+    func `speaks TLS to a server that a trusted authority vouches for`(host: String) async throws {
+        let identity = try LoopbackCertificate()
+        let server = try await LoopbackControlServer(earlyPayload: nil, tls: try identity.serverContext())
+        try await with(server) { _, _, outbound in
+            try await LoopbackControlServer.reply(.ok, #"{"MachineAuthorized":true}"#, to: outbound)
+        } _: {
+            let url = try ControlURL("https://\(host):\(server.port)")
+            let trusting = try client(port: server.port) { configuration in
+                configuration.url = url
+                configuration.tls.trustRoots = .certificates([identity.certificate])
+            }
+            let response = try await trusting.register(registration)
+            #expect(response.machineAuthorized)
+            await trusting.close()
+            let stranger = try client(port: server.port) { $0.url = url }
+            await #expect(throws: ControlError.tlsFailed) { try await stranger.register(registration) }
         }
     }
 

@@ -3,12 +3,14 @@ import NIOCore
 import NIOHTTP1
 import NIOHTTP2
 import NIOPosix
+import NIOSSL
 import WarrenCrypto
 
 /// A control server on loopback that speaks the real wire format: `/key`, the upgrade, and whatever `respond` answers inside Noise.
 struct LoopbackControlServer: Sendable {
     /// How a request inside Noise is answered: the test writes what it likes.
-    typealias Responder = @Sendable (HTTPRequestHead, ByteBuffer, NIOAsyncChannelOutboundWriter<HTTPServerResponsePart>)
+    typealias Responder =
+        @Sendable (HTTPRequestHead, ByteBuffer, NIOAsyncChannelOutboundWriter<HTTPServerResponsePart>)
         async throws -> Void
 
     enum Negotiated: Sendable {
@@ -24,13 +26,17 @@ struct LoopbackControlServer: Sendable {
     init(
         key: MachinePrivateKey = MachinePrivateKey(),
         announcing: MachinePublicKey? = nil,
-        earlyPayload: EarlyPayload?
+        earlyPayload: EarlyPayload?,
+        tls: NIOSSLContext? = nil
     ) async throws {
         self.key = key
         announcedKey = announcing ?? key.publicKey
         channel = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
             .bind(host: "127.0.0.1", port: 0) { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    if let tls {
+                        try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls))
+                    }
                     let upgrader = ControlServerUpgrader(
                         serverKey: key,
                         earlyPayload: { earlyPayload },
@@ -76,7 +82,10 @@ struct LoopbackControlServer: Sendable {
             for try await part in inbound {
                 guard case .head(let head) = part else { continue }
                 let isKey = head.uri.hasPrefix("/key?v=")
-                let text = isKey ? #"{"legacyPublicKey":"mkey:\#(String(repeating: "0", count: 64))","publicKey":"\#(announcedKey.text)"}"# : ""
+                let text =
+                    isKey
+                    ? #"{"legacyPublicKey":"mkey:\#(String(repeating: "0", count: 64))","publicKey":"\#(announcedKey.text)"}"#
+                    : ""
                 try await Self.reply(isKey ? .ok : .notFound, text, to: outbound)
                 return
             }

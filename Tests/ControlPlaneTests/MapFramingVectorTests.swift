@@ -73,7 +73,9 @@ import Testing
     @Test func `never traps on random octets`() {
         var generator = SystemRandomNumberGenerator()
         for _ in 0..<500 {
-            let octets = (0..<Int.random(in: 0..<64, using: &generator)).map { _ in UInt8.random(in: 0...255, using: &generator) }
+            let octets = (0..<Int.random(in: 0..<64, using: &generator)).map { _ in
+                UInt8.random(in: 0...255, using: &generator)
+            }
             _ = try? Zstandard.decompress(ByteBuffer(bytes: [0x28, 0xB5, 0x2F, 0xFD] + octets), limit: 1 << 16)
             var decoder = MapFrameDecoder(maximumByteCount: 100)
             decoder.append(ByteBuffer(bytes: octets))

@@ -114,7 +114,9 @@ import WarrenCrypto
         }
     }
 
-    @Test(arguments: ["javascript:alert(1)", "https://x y", "file:///etc/passwd", "https://" + String(repeating: "a", count: 3000)])
+    @Test(arguments: [
+        "javascript:alert(1)", "https://x y", "file:///etc/passwd", "https://" + String(repeating: "a", count: 3000),
+    ])
     func `never shows a URL that no person should open`(url: String) {
         var generator = SystemRandomNumberGenerator()
         var registration = Registration()

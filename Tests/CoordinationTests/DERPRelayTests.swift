@@ -29,7 +29,8 @@ import WarrenCrypto
             _ region: DERPRegion,
             key: NodePrivateKey = NodePrivateKey(),
             policy: any DialPolicy = Everywhere(),
-            loginDeadline: Duration = .seconds(10)
+            loginDeadline: Duration = .seconds(10),
+            started: @escaping @Sendable (DERPClient) -> Void = { _ in }
         ) async throws {
             let (events, continuation) = AsyncStream.makeStream(
                 of: DERPEvent.self,
@@ -50,6 +51,7 @@ import WarrenCrypto
                     sink: { continuation.yield($0) }
                 )
                 client.start()
+                started(client)
                 return NIOLoopBound(client, eventLoop: loop)
             }.get()
         }
@@ -159,6 +161,99 @@ import WarrenCrypto
         try await relay.shutdown()
     }
 
+    @Test func `keeps the latest packets while the connection is not up`() async throws {
+        let (relay, region) = try await relay()
+        let second = try await TestClient(region)
+        _ = try await second.next()
+        let target = second.key.publicKey
+        let first = try await TestClient(region) { client in
+            for number in 0..<40 { client.send(ByteBuffer(integer: UInt8(number)), to: target) }
+            #expect(client.droppedPackets == 8)
+        }
+        for number in 8..<40 {
+            let packet = ByteBuffer(integer: UInt8(number))
+            #expect(try await second.next() == .received(from: first.key.publicKey, packet: packet))
+        }
+        try await relay.shutdown()
+    }
+
+    @Test func `drops what a client does not read, and then the client`() async throws {
+        let (relay, region) = try await relay(change: { $0.writeDeadline = .seconds(1) })
+        let sender = try await TestClient(region)
+        _ = try await sender.next()
+        let deaf = try await RawClient.connect(port: region.nodes[0].derpPort)
+        let key = NodePrivateKey()
+        try await deaf.executeThenClose { inbound, outbound in
+            try await RawClient.logIn(inbound: inbound, outbound: outbound, key: key) {
+                // Who got a packet from it is told when it is gone.
+                let packet = DERPFrame.sendPacket(to: sender.key.publicKey, packet: ByteBuffer(string: "hello"))
+                try await outbound.write(packet.encoded)
+                _ = try await sender.next()
+                try await flood(key.publicKey, from: sender, through: relay)
+            }
+        }
+        try await relay.shutdown()
+    }
+
+    /// Sends until packets give way, and expects the target to be given up.
+    private func flood(_ target: NodePublicKey, from sender: TestClient, through relay: DERPRelay) async throws {
+        var counters = try await relay.counters
+        // The sockets and TLS take some megabytes before anything waits.
+        while counters.droppedPackets == 0, counters.relayedPackets < 2000 {
+            try await sender.perform { client in
+                for _ in 0..<16 { client.send(ByteBuffer(repeating: 1, count: 60_000), to: target) }
+                client.flush()
+                client.ping(7)
+            }
+            #expect(try await sender.next() == .pong(7))
+            counters = try await relay.counters
+        }
+        #expect(counters.droppedPackets > 0)
+        #expect(try await sender.next() == .peerGone(target, .disconnected))
+    }
+
+    @Test func `closes on frames that no client may send`() async throws {
+        let (relay, region) = try await relay()
+        let forbidden: [DERPFrame] = [
+            .watchConnections, .closePeer(NodePrivateKey().publicKey), .malformed(.sendPacket),
+            .malformed(.notePreferred),
+            .sendPacket(to: NodePrivateKey().publicKey, packet: ByteBuffer(repeating: 0, count: (64 << 10) + 1)),
+        ]
+        for frame in forbidden {
+            let client = try await RawClient.connect(port: region.nodes[0].derpPort)
+            try await client.executeThenClose { inbound, outbound in
+                try await RawClient.logIn(
+                    inbound: inbound,
+                    outbound: outbound,
+                    key: NodePrivateKey(),
+                    thenUntilClosed: frame
+                )
+            }
+        }
+        try await relay.shutdown()
+    }
+
+    @Test(
+        arguments: [
+            ("GET /derp/probe", "200 OK"), ("HEAD /derp/latency-check", "200 OK"), ("POST /derp/probe", "405"),
+            ("GET /generate_204", "204 No Content"), ("GET /derp", "426 Upgrade Required"), ("GET /x", "404"),
+        ] as [(String, String)]
+    )
+    func `answers what else is asked of a relay`(request: String, status: String) async throws {
+        let (relay, region) = try await relay()
+        let client = try await RawClient.connect(port: region.nodes[0].derpPort)
+        try await client.executeThenClose { inbound, outbound in
+            let text = "\(request) HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Tailscale-Challenge: ts_x\r\n\r\n"
+            try await outbound.write(ByteBuffer(string: text))
+            var reply = ""
+            for try await part in inbound { reply += String(buffer: part) }
+            #expect(reply.hasPrefix("HTTP/1.1 \(status)"))
+            #expect(reply.contains("X-Tailscale-Response: response ts_x") == request.hasSuffix("204"))
+            #expect(reply.contains("Access-Control-Allow-Origin: *") == status.hasPrefix("200"))
+        }
+        try await relay.shutdown()
+    }
+
     @Test func `tells of absent peers only for disco packets, and not often`() async throws {
         let (relay, region) = try await relay()
         let client = try await TestClient(region)
@@ -186,11 +281,15 @@ import WarrenCrypto
         let other = try await TestClient(region)
         _ = try await other.next()
         try await other.send("to the new one", to: key.publicKey)
-        #expect(try await new.next() == .received(from: other.key.publicKey, packet: ByteBuffer(string: "to the new one")))
+        #expect(
+            try await new.next() == .received(from: other.key.publicKey, packet: ByteBuffer(string: "to the new one"))
+        )
         try await old.perform { $0.ping(1) }
         #expect(try await old.next() == .pong(1))
         try await other.send("to the old one", to: key.publicKey)
-        #expect(try await old.next() == .received(from: other.key.publicKey, packet: ByteBuffer(string: "to the old one")))
+        #expect(
+            try await old.next() == .received(from: other.key.publicKey, packet: ByteBuffer(string: "to the old one"))
+        )
         try await relay.shutdown()
     }
 
@@ -272,7 +371,7 @@ import WarrenCrypto
             }
             .bind(host: "127.0.0.1", port: 0).get()
         let region = region(port: server.localAddress?.port ?? 0, certName: certificate.certName)
-        let client = try await TestClient(region, loginDeadline: .milliseconds(500))
+        let client = try await TestClient(region, loginDeadline: .milliseconds(kind == "silence" ? 500 : 10_000))
         let expected: DERPError =
             switch kind {
             case "silence": .timedOut

@@ -157,7 +157,9 @@ import WarrenCrypto
         let login = try accepting.accept(try frame(clientFrame))
         #expect(login.client == client.publicKey)
         #expect(login.info == (try JSONDecoder().decode(DERPClientInfo.self, from: Data(clientJSON.utf8))))
-        #expect(try JSONValue(parsing: try JSONEncoder().encode(login.info)) == JSONValue(parsing: Data(clientJSON.utf8)))
+        #expect(
+            try JSONValue(parsing: try JSONEncoder().encode(login.info)) == JSONValue(parsing: Data(clientJSON.utf8))
+        )
 
         let serverJSON = try #require(vector.value.server_info_json?.string)
         guard case .serverInfo(let reply) = try frame(try #require(vector.value.server_info_frame?.hex)),

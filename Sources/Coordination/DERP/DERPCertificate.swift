@@ -19,7 +19,9 @@ package struct DERPCertificate: Codable, Hashable, Sendable {
         let alternative: GeneralName
         switch IPAddress(host) {
         case .v4(let address):
-            alternative = .ipAddress(ASN1OctetString(contentBytes: Self.octets(UInt64(address.rawValue), count: 4)[...]))
+            alternative = .ipAddress(
+                ASN1OctetString(contentBytes: Self.octets(UInt64(address.rawValue), count: 4)[...])
+            )
         case .v6(let address):
             let octets = Self.octets(address.high, count: 8) + Self.octets(address.low, count: 8)
             alternative = .ipAddress(ASN1OctetString(contentBytes: octets[...]))
