@@ -363,6 +363,15 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        // Nodes against the real coordination server: two towers of the same floor, joined in no target of the house below the daemon.
+        .testTarget(
+            name: "NodeOnServerTests",
+            dependencies: [
+                "Tailnet", "Coordination", "GuestNetwork", "Tailcfg", "Store", "WarrenModel", "NetTypes", nioCore, nioPosix,
+                logging,
+            ],
+            swiftSettings: settings
+        ),
         .executableTarget(
             name: "warren-bench",
             dependencies: ["WireGuard", "WarrenCrypto", "NetTypes", "CLibCrypto"],

@@ -1,0 +1,1 @@
+../TailnetTests/Support/FakeGuest.swift
