@@ -56,7 +56,11 @@ package struct ControlServerConnection: Sendable {
             let multiplexer = try pipeline.configureAsyncHTTP2Pipeline(mode: .server, configuration: http2) { stream in
                 stream.eventLoop.makeCompletedFuture {
                     try stream.pipeline.syncOperations.addHandler(HTTP2FramePayloadToHTTP1ServerCodec())
-                    return try ControlServerStream(wrappingChannelSynchronously: stream)
+                    let wrapped = try ControlServerStream(wrappingChannelSynchronously: stream)
+                    // A stream that comes when nobody takes streams any more is dropped, and NIO ends the process for a
+                    // wrapper that goes before its channel does.
+                    stream.closeFuture.whenComplete { _ in withExtendedLifetime(wrapped) {} }
+                    return wrapped
                 }
             }
             return ControlServerConnection(

@@ -70,7 +70,13 @@ struct CoordinationListener: Sendable {
                         let pipeline = channel.pipeline.syncOperations
                         try pipeline.addHandler(IdleStateHandler(readTimeout: idleDeadline))
                         try pipeline.addHandler(IdleCloser())
-                        return .plain(try NIOAsyncChannel(wrappingChannelSynchronously: channel))
+                        let wrapped = try NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>(
+                            wrappingChannelSynchronously: channel
+                        )
+                        // One that comes while the server stops is dropped, and NIO ends the process for a wrapper that
+                        // goes before its channel does.
+                        channel.closeFuture.whenComplete { _ in withExtendedLifetime(wrapped) {} }
+                        return .plain(wrapped)
                     }
                 }
             )
