@@ -1,3 +1,4 @@
+import Glibc
 import Logging
 import NIOPosix
 import ServiceLifecycle
@@ -66,7 +67,7 @@ package struct Daemon: Sendable {
         logger.notice("daemon ended")
     }
 
-    private static var holder: String { "warrend \(DaemonVersion.text), pid \(SystemProcess.identifier), since \(Timestamp.now)" }
+    private static var holder: String { "warrend \(DaemonVersion.text), pid \(getpid()), since \(Timestamp.now)" }
 
     private static func open(_ state: StateDirectory) throws -> WarrenDatabase {
         do {

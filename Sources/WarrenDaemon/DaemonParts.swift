@@ -26,7 +26,7 @@ struct DaemonParts {
         let coordination = try await CoordinationServer.start(configuration.control, database: database, group: group)
         let host = Self.host(
             configuration, state, database, policy, group,
-            embeddedURL: coordination?.serverURL
+            coordination: coordination
         )
         let registry = VMRegistry(host: host)
         let dispatcher = WebhookDispatcher(
@@ -63,7 +63,7 @@ struct DaemonParts {
 
     private static func host(
         _ configuration: DaemonConfiguration, _ state: StateDirectory, _ database: WarrenDatabase, _ policy: TargetPolicy,
-        _ group: MultiThreadedEventLoopGroup, embeddedURL: String?
+        _ group: MultiThreadedEventLoopGroup, coordination: CoordinationServer?
     ) -> VMHost {
         let installed = InstalledFiles()
         let vms = configuration.vms
@@ -82,7 +82,7 @@ struct DaemonParts {
                 logger: Logger(label: "warren.qemu")
             ),
             nodes: TailnetNodes(
-                embeddedURL: embeddedURL,
+                coordination: coordination,
                 plainHTTP: configuration.control.allowPlainHTTP,
                 tailnet: configuration.tailnet,
                 policy: policy,

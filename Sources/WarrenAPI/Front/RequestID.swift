@@ -1,4 +1,3 @@
-import FoundationEssentials
 import HTTPTypes
 import WarrenModel
 
@@ -18,12 +17,5 @@ enum RequestID {
     static func made() -> String {
         var generator = SystemRandomNumberGenerator()
         return "req_\(ULID(now: .now, using: &generator))"
-    }
-}
-
-extension Timestamp {
-    /// The time by the system's clock.
-    static var now: Timestamp {
-        Timestamp(millisecondsSinceEpoch: Int64((Date().timeIntervalSince1970 * 1000).rounded()))
     }
 }

@@ -1,4 +1,5 @@
 import ControlPlane
+import Coordination
 import Glibc
 import Logging
 import NIOCore
@@ -12,7 +13,7 @@ import WarrenModel
 /// Makes the nodes of VMs by the configuration of this host.
 struct TailnetNodes: VMNodeMaker {
     /// Where `embedded` leads; nil when it is off.
-    let embeddedURL: String?
+    let coordination: CoordinationServer?
     /// When control may be spoken to without TLS.
     let plainHTTP: PlainHTTPControl
     /// What all nodes share.
@@ -45,6 +46,14 @@ struct TailnetNodes: VMNodeMaker {
     }
 
     func logout(_ identity: NodeIdentityRecord) async throws {
+        if identity.control == .embedded, let coordination {
+            // A logout ends a node's key and keeps the node; here it is our own, and nobody will use it again.
+            let machineKey = identity.machineKey.publicKey
+            for node in await coordination.registry.nodes() where node.node.machineKey == machineKey {
+                try await coordination.registry.removeNode(node.node.id)
+            }
+            return
+        }
         let configuration = configuration(control: identity.control, hostname: "", socket: "", logger: logger)
         try await TailnetNode.logOut(NodeIdentity(identity), configuration: configuration, eventLoop: group.any())
     }
@@ -55,7 +64,7 @@ struct TailnetNodes: VMNodeMaker {
         let url =
             switch control {
             // A VM may outlive the server it was made for; its node then says that the URL cannot be used.
-            case .embedded: embeddedURL ?? ""
+            case .embedded: coordination?.serverURL ?? ""
             case .url(let url): url.text
             }
         var configuration = TailnetNodeConfiguration(
