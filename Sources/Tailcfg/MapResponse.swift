@@ -52,6 +52,12 @@ package struct MapResponse: Hashable, Sendable {
     package var controlDialPlan: ControlDialPlan?
     /// Newer client versions.
     package var clientVersion: ClientVersion?
+    /// Names the stream for a later resumption.
+    package var mapSessionHandle = ""
+    /// The number of the message in a session that can be resumed.
+    package var sequence: Int64 = 0
+    /// Whether clients without an opinion update themselves; ignored.
+    package var defaultAutoUpdate: Bool?
     /// Peers of the message that could not be decoded and were left out.
     package var undecodablePeerCount = 0
 
@@ -61,6 +67,8 @@ package struct MapResponse: Hashable, Sendable {
 
 extension MapResponse: Codable {
     private enum CodingKeys: String, CodingKey {
+        case mapSessionHandle = "MapSessionHandle"
+        case sequence = "Seq"
         case keepAlive = "KeepAlive"
         case pingRequest = "PingRequest"
         case popBrowserURL = "PopBrowserURL"
@@ -87,6 +95,7 @@ extension MapResponse: Codable {
         case debug = "Debug"
         case controlDialPlan = "ControlDialPlan"
         case clientVersion = "ClientVersion"
+        case defaultAutoUpdate = "DefaultAutoUpdate"
     }
 
     /// Reads the object.
@@ -121,6 +130,9 @@ extension MapResponse: Codable {
         debug = try members.decodeIfPresent(ControlDebug.self, forKey: .debug)
         controlDialPlan = try members.decodeIfPresent(ControlDialPlan.self, forKey: .controlDialPlan)
         clientVersion = try members.decodeIfPresent(ClientVersion.self, forKey: .clientVersion)
+        mapSessionHandle = try members.text(.mapSessionHandle)
+        sequence = try members.value(.sequence, or: 0)
+        defaultAutoUpdate = try members.decodeIfPresent(Bool.self, forKey: .defaultAutoUpdate)
     }
 
     /// Writes the object without its zero members; to send an empty filter, use `packetFilters`.
@@ -152,5 +164,8 @@ extension MapResponse: Codable {
         try members.encodeIfPresent(debug, forKey: .debug)
         try members.encodeIfPresent(controlDialPlan, forKey: .controlDialPlan)
         try members.encodeIfPresent(clientVersion, forKey: .clientVersion)
+        try members.encode(unlessEmpty: mapSessionHandle, forKey: .mapSessionHandle)
+        try members.encode(sequence, unless: 0, forKey: .sequence)
+        try members.encodeIfPresent(defaultAutoUpdate, forKey: .defaultAutoUpdate)
     }
 }

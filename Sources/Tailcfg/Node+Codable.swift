@@ -28,6 +28,7 @@ extension Node: Codable {
         case machineAuthorized = "MachineAuthorized"
         case capabilities = "Capabilities"
         case capabilityMap = "CapMap"
+        case dataPlaneAuditLogID = "DataPlaneAuditLogID"
         case unsignedPeerAPIOnly = "UnsignedPeerAPIOnly"
         case expired = "Expired"
         case selfIPv4MasqueradeAddress = "SelfNodeV4MasqAddrForThisPeer"
@@ -65,6 +66,7 @@ extension Node: Codable {
         machineAuthorized = try members.flag(.machineAuthorized)
         capabilities = try members.list(.capabilities)
         capabilityMap = try members.value(.capabilityMap, or: [:])
+        dataPlaneAuditLogID = try members.text(.dataPlaneAuditLogID)
         unsignedPeerAPIOnly = try members.flag(.unsignedPeerAPIOnly)
         expired = try members.flag(.expired)
         selfIPv4MasqueradeAddress = IPAddress(try members.text(.selfIPv4MasqueradeAddress))
@@ -102,6 +104,7 @@ extension Node: Codable {
         try members.encode(ifTrue: machineAuthorized, forKey: .machineAuthorized)
         try members.encode(unlessEmpty: capabilities, forKey: .capabilities)
         try members.encode(unlessEmpty: capabilityMap, forKey: .capabilityMap)
+        try members.encode(unlessEmpty: dataPlaneAuditLogID, forKey: .dataPlaneAuditLogID)
         try members.encode(ifTrue: unsignedPeerAPIOnly, forKey: .unsignedPeerAPIOnly)
         try members.encode(ifTrue: expired, forKey: .expired)
         try members.encodeIfPresent(selfIPv4MasqueradeAddress, forKey: .selfIPv4MasqueradeAddress)

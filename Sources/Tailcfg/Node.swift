@@ -51,6 +51,8 @@ package struct Node: Hashable, Sendable {
     package var capabilities: [String] = []
     /// Attributes with arguments.
     package var capabilityMap: CapabilityMap = [:]
+    /// Where data-plane logs of the node would go.
+    package var dataPlaneAuditLogID = ""
     /// Whether the peer must get no network access (tailnet lock).
     package var unsignedPeerAPIOnly = false
     /// Whether control declares the key expired.

@@ -8,6 +8,8 @@ package struct UserProfile: Hashable, Sendable {
     package var displayName: String
     /// A picture.
     package var profilePicURL: String
+    /// Groups that control shows.
+    package var groups: [String] = []
 
     /// Describes a user.
     package init(id: UserID, loginName: String, displayName: String, profilePicURL: String = "") {
@@ -24,6 +26,7 @@ extension UserProfile: Codable {
         case loginName = "LoginName"
         case displayName = "DisplayName"
         case profilePicURL = "ProfilePicURL"
+        case groups = "Groups"
     }
 
     /// Reads the object.
@@ -33,6 +36,7 @@ extension UserProfile: Codable {
         loginName = try members.text(.loginName)
         displayName = try members.text(.displayName)
         profilePicURL = try members.text(.profilePicURL)
+        groups = try members.list(.groups)
     }
 
     /// Writes the object.
@@ -42,5 +46,6 @@ extension UserProfile: Codable {
         try members.encode(loginName, forKey: .loginName)
         try members.encode(displayName, forKey: .displayName)
         try members.encode(unlessEmpty: profilePicURL, forKey: .profilePicURL)
+        try members.encode(unlessEmpty: groups, forKey: .groups)
     }
 }
