@@ -59,13 +59,15 @@ final class ManualTime: Sendable {
 /// A client's keys and what it says, without any connection.
 struct TestMachine {
     let machineKey: MachinePublicKey
+    /// The private half of the first node key.
+    let nodePrivateKey = NodePrivateKey()
     var nodeKey: NodePublicKey
     var discoKey: DiscoPublicKey
     var hostname: String
 
     init(_ hostname: String) {
         machineKey = MachinePrivateKey().publicKey
-        nodeKey = NodePrivateKey().publicKey
+        nodeKey = nodePrivateKey.publicKey
         discoKey = DiscoPrivateKey().publicKey
         self.hostname = hostname
     }
