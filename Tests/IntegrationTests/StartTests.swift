@@ -77,7 +77,8 @@ struct StartTests {
             let failed = try await Poll.until(within: .seconds(10)) {
                 try await api.send(.GET, "/v1/vms/none").json.state?.string == "failed"
             }
-            #expect(failed, "\(try await api.send(.GET, "/v1/vms/none"))")
+            let none = try await api.send(.GET, "/v1/vms/none")
+            #expect(failed, "\(none)")
         }
     }
 
