@@ -39,7 +39,7 @@ struct StartTests {
             let folder = try TemporaryFolder()
             let file = folder.url.appendingPathComponent("taken.yaml")
             try Data(
-                "listen: { http: \"127.0.0.1:\(port)\", unixSocket: \"off\" }\ncontrol: { embedded: { enabled: false } }\n".utf8
+                "listen: { http: \"127.0.0.1:\(port)\", unixSocket: \"off\" }\ncontrol: { embedded: { listen: \"127.0.0.1:0\", derp: \"127.0.0.1:0\", stun: \"127.0.0.1:0\" } }\n".utf8
             ).write(to: file)
             let run = try await CommandRun(
                 "warrend", ["--config", file.path, "--state-dir", folder.url.appendingPathComponent("s").path]
