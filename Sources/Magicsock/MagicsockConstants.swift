@@ -8,6 +8,14 @@ enum MagicsockConstants {
     static let trustDuration = Duration.milliseconds(6_500)
     /// How long a pong may take.
     static let pingTimeout = Duration.seconds(5)
+    /// The length of a WireGuard handshake initiation, whose first octet is 1.
+    static let initiationByteCount = 148
+    /// How long WireGuard leaves a lost initiation alone: until then the socket sends it again when it sees a reason.
+    static let initiationLifetime = Duration.seconds(5)
+    /// How soon an initiation is sent again after a relay said that the peer is not there (yet).
+    static let initiationResendInterval = Duration.milliseconds(100)
+    /// How often at the most.
+    static let initiationResends = 20
     /// The least time between two discovery pings to one candidate.
     static let discoveryPingInterval = Duration.seconds(5)
     /// How long after the last outbound packet a peer stays active.

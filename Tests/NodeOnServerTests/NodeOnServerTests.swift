@@ -105,6 +105,32 @@ import WarrenModel
         }
     }
 
+    @Test func `a node that control forgot registers again, and asks for a login`() async throws {
+        try await Tailnets.withServer { server in
+            let alice = try await Machine("alice", server, authKey: try await server.key())
+            try await alice.running {
+                _ = try await alice.ipv4(peers: 0)
+                let known = try #require(await server.nodes().first)
+                try await server.deleteNode(known.id)
+                let report = try await alice.report { $0.status.loginUrl != nil }
+                #expect(report.status.state == .needsLogin)
+            }
+        }
+    }
+
+    @Test func `the home relay is chosen and shown`() async throws {
+        try await Tailnets.withServer { server in
+            let alice = try await Machine("alice", server, authKey: try await server.key())
+            try await alice.running {
+                let report = try await alice.report { $0.status.homeDerp?.latencyMs != nil }
+                #expect((report.status.homeDerp?.regionId ?? 0) > 0)
+                let netcheck = try #require(await alice.node.detail().netcheck)
+                #expect(netcheck.udp)
+                #expect(netcheck.endpoints.contains { $0.hasPrefix("127.0.0.1:") })
+            }
+        }
+    }
+
     @Test func `garbage on the NIC socket costs the connection and nothing else`() async throws {
         try await Tailnets.withServer { server in
             let alice = try await Machine("alice", server, authKey: try await server.key())

@@ -18,12 +18,17 @@ package final class MagicPeer {
     package var receivedByteCount: UInt64 = 0
     /// The relay through which it was last heard.
     var reverseRegion: DERPRegionID = .none
+    /// A handshake that was begun and not answered yet, and how often it was sent again.
+    var initiation: (octets: [UInt8], at: MonotonicTime, resends: Int)?
     var discoBox: NaClBox?
     var directRemote: SocketAddress?
     var timer: Scheduled<Void>?
     var timerDeadline: MonotonicTime?
 
     init(nodeKey: NodePublicKey) { self.nodeKey = nodeKey }
+
+    /// Notes that the peer answered a handshake.
+    package func noteHandshake() { initiation = nil }
 
     func setDiscoKey(_ key: DiscoPublicKey, own: DiscoPrivateKey) {
         guard key != discoKey else { return }

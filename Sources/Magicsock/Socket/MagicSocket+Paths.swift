@@ -32,7 +32,35 @@ extension MagicSocket {
                 "path": "\(peer.endpoint.best.map { "\($0.address)" } ?? "derp")",
             ]
         )
+        if peer.endpoint.best != nil { resendInitiation(to: peer, directly: true) }
         sink?.magicSocketPathChanged(peer)
+    }
+
+    /// Gives a peer that is about to enter its relay another chance before WireGuard's five seconds are over.
+    func resendInitiationSoon(to peer: MagicPeer) {
+        guard let initiation = peer.initiation, initiation.resends < MagicsockConstants.initiationResends else { return }
+        peer.initiation?.resends += 1
+        let interval = TimeAmount.nanoseconds(MagicsockConstants.initiationResendInterval.wholeNanoseconds)
+        eventLoop.assumeIsolated().scheduleTask(in: interval) { [weak self, weak peer] in
+            guard let self, let peer, self.peers[peer.nodeKey] === peer else { return }
+            self.resendInitiation(to: peer, directly: false)
+            self.flush()
+        }
+    }
+
+    /// Sends an unanswered initiation again; a peer that has it already drops the copy.
+    private func resendInitiation(to peer: MagicPeer, directly: Bool) {
+        guard let initiation = peer.initiation, now - initiation.at < MagicsockConstants.initiationLifetime else {
+            peer.initiation = nil
+            return
+        }
+        if !directly {
+            _ = sendByRelay(initiation.octets.span, to: peer)
+        } else if let remote = peer.directRemote, let best = peer.endpoint.best {
+            let socket = best.address.address.isIPv4 ? udpIPv4 : udpIPv6
+            socket?.send(initiation.octets.span, to: remote)
+            socket?.flush()
+        }
     }
 
     /// Sends a sealed disco packet by UDP at once.

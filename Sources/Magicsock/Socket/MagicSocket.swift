@@ -64,7 +64,9 @@ package final class MagicSocket {
         self.sink = sink
         derp.onPacket = { [unowned self] peer, region, packet in receive(relayed: packet, from: peer, by: region) }
         derp.onPeerGone = { [unowned self] peer, region in
-            if let peer = peers[peer], peer.reverseRegion == region { peer.reverseRegion = .none }
+            guard let peer = peers[peer] else { return }
+            if peer.reverseRegion == region { peer.reverseRegion = .none }
+            resendInitiationSoon(to: peer)
         }
         derp.onHomeChange = { [unowned self] isConnected in
             if !isConnected { requestEndpoints() }
@@ -150,6 +152,9 @@ package final class MagicSocket {
     package func send(_ datagram: Span<UInt8>, to peer: MagicPeer, now: MonotonicTime) {
         let route = peer.endpoint.route(at: now)
         peer.sentByteCount &+= UInt64(datagram.count)
+        if datagram.count == MagicsockConstants.initiationByteCount, datagram[0] == 1 {
+            peer.initiation = (datagram.array, now, 0)
+        }
         if let direct = route.direct, let remote = peer.directRemote {
             (direct.address.isIPv4 ? udpIPv4 : udpIPv6)?.send(datagram, to: remote)
         }

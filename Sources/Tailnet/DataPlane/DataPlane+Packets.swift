@@ -96,7 +96,10 @@ extension DataPlane: MagicSocketSink {
                 peer.path.receivedByteCount &+= UInt64(datagram.count)
                 deliver(range, from: peer, now: now)
             }
-        case .keepalive(let index), .handshake(let index), .handshakeCompleted(let index), .cookie(let index):
+        case .handshake(let index), .handshakeCompleted(let index):
+            peers[index]?.path.noteHandshake()
+            peers[index]?.path.receivedByteCount &+= UInt64(datagram.count)
+        case .keepalive(let index), .cookie(let index):
             peers[index]?.path.receivedByteCount &+= UInt64(datagram.count)
         case .drop: break
         }
