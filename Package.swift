@@ -187,8 +187,8 @@ let package = Package(
             name: "WarrenAPI",
             dependencies: [
                 "VirtualMachines", "Coordination", "Store", "WarrenModel", "NetTypes",
-                "WarrenCrypto", hummingbird, hummingbirdCore, hummingbirdTLS, nioCore, nioPosix, nioSSL, httpTypes, yams,
-                logging, serviceLifecycle,
+                "WarrenCrypto", hummingbird, hummingbirdCore, hummingbirdTLS, nioCore, nioPosix, nioSSL, nioHTTP1,
+                httpTypes, nioHTTPTypes, yams, logging, serviceLifecycle,
             ],
             resources: [.embedInCode("Resources/warren.yaml")],
             swiftSettings: settings
@@ -206,7 +206,11 @@ let package = Package(
         ),
 
         // Floor 8, and the shim beside the house.
-        .executableTarget(name: "warrend", dependencies: ["WarrenDaemon", "WarrenModel", argumentParser], swiftSettings: settings),
+        .executableTarget(
+            name: "warrend",
+            dependencies: ["WarrenDaemon", "WarrenModel", argumentParser],
+            swiftSettings: settings
+        ),
         .executableTarget(
             name: "warren",
             dependencies: ["WarrenModel", argumentParser, asyncHTTPClient, nioCore, nioPosix, nioHTTP1],
@@ -341,8 +345,9 @@ let package = Package(
         .testTarget(
             name: "WarrenAPITests",
             dependencies: [
-                "WarrenAPI", "VirtualMachines", "Coordination", "Store", "WarrenModel", hummingbird, hummingbirdCore,
-                nioCore, httpTypes, logging,
+                "WarrenAPI", "VirtualMachines", "Coordination", "Store", "WarrenModel", "NetTypes", hummingbird,
+                hummingbirdCore, asyncHTTPClient, nioCore, nioPosix, nioHTTP1, httpTypes, logging,
+                serviceLifecycle,
             ],
             swiftSettings: settings
         ),
@@ -367,7 +372,8 @@ let package = Package(
         .testTarget(
             name: "NodeOnServerTests",
             dependencies: [
-                "Tailnet", "Coordination", "GuestNetwork", "Tailcfg", "Store", "WarrenModel", "NetTypes", nioCore, nioPosix,
+                "Tailnet", "Coordination", "GuestNetwork", "Tailcfg", "Store", "WarrenModel", "NetTypes", nioCore,
+                nioPosix,
                 logging,
             ],
             swiftSettings: settings

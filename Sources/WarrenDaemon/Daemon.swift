@@ -36,7 +36,11 @@ package struct Daemon: Sendable {
         let parts: DaemonParts
         do {
             parts = try await DaemonParts(
-                settings: settings, state: state, database: database, notifier: notifier, logger: logger
+                settings: settings,
+                state: state,
+                database: database,
+                notifier: notifier,
+                logger: logger
             )
         } catch {
             throw Self.failure(error)
@@ -79,7 +83,8 @@ package struct Daemon: Sendable {
 
     private static func failure(_ error: any Error) -> any Error {
         switch error {
-        case APIServerError.cannotListen(let address, let reason): DaemonError.cannotListen(address: address, reason: reason)
+        case APIServerError.cannotListen(let address, let reason):
+            DaemonError.cannotListen(address: address, reason: reason)
         case APIServerError.certificateUnusable(let reason): DaemonError.certificateUnusable(reason: reason)
         default: error
         }

@@ -18,14 +18,22 @@ struct DaemonParts {
     let services: [any Service]
 
     init(
-        settings: DaemonSettings, state: StateDirectory, database: WarrenDatabase, notifier: ServiceNotifier, logger: Logger
+        settings: DaemonSettings,
+        state: StateDirectory,
+        database: WarrenDatabase,
+        notifier: ServiceNotifier,
+        logger: Logger
     ) async throws {
         let configuration = settings.configuration
         let group = MultiThreadedEventLoopGroup.singleton
         let policy = TargetPolicy(configuration)
         let coordination = try await CoordinationServer.start(configuration.control, database: database, group: group)
         let host = Self.host(
-            configuration, state, database, policy, group,
+            configuration,
+            state,
+            database,
+            policy,
+            group,
             coordination: coordination
         )
         let registry = VMRegistry(host: host)
@@ -33,13 +41,17 @@ struct DaemonParts {
             store: database,
             policy: policy,
             configuration: .init(
-                timeout: configuration.webhooks.timeout, userAgent: "warren/\(DaemonVersion.text)"
+                timeout: configuration.webhooks.timeout,
+                userAgent: "warren/\(DaemonVersion.text)"
             ),
             group: group,
             logger: Logger(label: "warren.webhooks")
         )
         let readiness = ReadinessChecks(
-            database: database, registry: registry, host: host, defaultImage: configuration.vms.defaultImage
+            database: database,
+            registry: registry,
+            host: host,
+            defaultImage: configuration.vms.defaultImage
         )
         let limits = ServiceLimits(configuration.vms)
         let router = APIRouter(
@@ -54,7 +66,12 @@ struct DaemonParts {
             )
         )
         let listeners = try Self.listeners(
-            settings, state, router, database, group, StartGate.serving(notifier, logger)
+            settings,
+            state,
+            router,
+            database,
+            group,
+            StartGate.serving(notifier, logger)
         )
         services =
             [EventTrimming(database: database, logger: logger), dispatcher] + [coordination].compactMap { $0 }
@@ -62,8 +79,12 @@ struct DaemonParts {
     }
 
     private static func host(
-        _ configuration: DaemonConfiguration, _ state: StateDirectory, _ database: WarrenDatabase, _ policy: TargetPolicy,
-        _ group: MultiThreadedEventLoopGroup, coordination: CoordinationServer?
+        _ configuration: DaemonConfiguration,
+        _ state: StateDirectory,
+        _ database: WarrenDatabase,
+        _ policy: TargetPolicy,
+        _ group: MultiThreadedEventLoopGroup,
+        coordination: CoordinationServer?
     ) -> VMHost {
         let installed = InstalledFiles()
         let vms = configuration.vms
@@ -75,7 +96,9 @@ struct DaemonParts {
             limits: HostLimits(configuration),
             hypervisor: Hypervisor(
                 configuration: .init(
-                    qemu: vms.qemu, shim: installed.shim, accelerator: .init(vms.accelerator),
+                    qemu: vms.qemu,
+                    shim: installed.shim,
+                    accelerator: .init(vms.accelerator),
                     consoleLogKiB: vms.consoleLogKiB
                 ),
                 group: group,
@@ -103,14 +126,20 @@ struct DaemonParts {
 
     /// The listeners of the API; when all of them listen, the daemon serves.
     private static func listeners(
-        _ settings: DaemonSettings, _ state: StateDirectory, _ router: APIRouter, _ database: WarrenDatabase,
-        _ group: MultiThreadedEventLoopGroup, _ makeGate: (Int) -> StartGate
+        _ settings: DaemonSettings,
+        _ state: StateDirectory,
+        _ router: APIRouter,
+        _ database: WarrenDatabase,
+        _ group: MultiThreadedEventLoopGroup,
+        _ makeGate: (Int) -> StartGate
     ) throws -> [any Service] {
         let listen = settings.configuration.listen
         let file = HTTPAddressFile(path: state.httpAddress)
         file.remove()
         var addresses: [APIServer.Address] = []
-        if case .address(let address) = listen.http { addresses.append(.tcp(address, try ServerCertificate.load(listen.tls))) }
+        if case .address(let address) = listen.http {
+            addresses.append(.tcp(address, try ServerCertificate.load(listen.tls)))
+        }
         if let path = settings.unixSocket {
             let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? ""
             if !folder.isEmpty { try StateDirectory.makeDirectory(folder, mode: 0o755) }

@@ -55,7 +55,8 @@ struct Warren: AsyncParsableCommand {
         }
         var command: any ParsableCommand.Type = Warren.self
         var path: [String] = []
-        while let word = rest.first, let next = command.configuration.subcommands.first(where: { $0.answers(to: word) }) {
+        while let word = rest.first, let next = command.configuration.subcommands.first(where: { $0.answers(to: word) })
+        {
             path.append(rest.removeFirst())
             command = next
         }

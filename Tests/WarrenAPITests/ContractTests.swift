@@ -14,7 +14,7 @@ struct ContractTests {
     }
 
     @Test func `the document and the router name the same routes`() async throws {
-        let routes = try await APIHarness.with { api in api.routes }
+        let routes = try await APIHarness.with { api in api.router.routes }
         let document = try OpenAPIDocument.tree()
         var paths: Set<String> = []
         for (path, item) in document["paths"]?.object ?? [:] {
@@ -26,7 +26,7 @@ struct ContractTests {
     }
 
     @Test func `routes that take a body say so in the document`() async throws {
-        let routes = try await APIHarness.with { api in api.routes }
+        let routes = try await APIHarness.with { api in api.router.routes }
         let document = try OpenAPIDocument.tree()
         for route in routes {
             let operation = document["paths"]?[route.path]?[route.method.rawValue.lowercased()]
@@ -44,7 +44,9 @@ struct ContractTests {
             switch tree {
             case .object(let members):
                 if let reference = members["$ref"]?.string {
-                    let found = reference.dropFirst(2).split(separator: "/").reduce(Optional(document)) { $0?[String($1)] }
+                    let found = reference.dropFirst(2).split(separator: "/").reduce(Optional(document)) {
+                        $0?[String($1)]
+                    }
                     #expect(found != nil, "\(reference)")
                 }
                 for member in members.values { check(member) }

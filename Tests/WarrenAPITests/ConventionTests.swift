@@ -26,12 +26,18 @@ struct ConventionTests {
         try await APIHarness.with { api in
             let plain = try await api.send(.get, "/problems/\(kind.rawValue)", token: "")
             #expect(plain.text.contains(kind.title) && plain.text.contains(kind.advice))
-            let html = try await api.send(.get, "/problems/\(kind.rawValue)", headers: ["Accept": "text/html,*/*;q=0.8"])
+            let html = try await api.send(
+                .get,
+                "/problems/\(kind.rawValue)",
+                headers: ["Accept": "text/html,*/*;q=0.8"]
+            )
             #expect(html.header("Content-Type")?.hasPrefix("text/html") == true)
         }
     }
 
-    @Test(arguments: [("PUT", "/v1/vms", "GET, HEAD, POST"), ("POST", "/livez", "GET, HEAD"), ("PATCH", "/v1/vms/a/start", "POST")])
+    @Test(arguments: [
+        ("PUT", "/v1/vms", "GET, HEAD, POST"), ("POST", "/livez", "GET, HEAD"), ("PATCH", "/v1/vms/a/start", "POST"),
+    ])
     func `a wrong method is told the right ones`(method: String, path: String, allow: String) async throws {
         try await APIHarness.with { api in
             let method = try #require(HTTPRequest.Method(method))
@@ -61,7 +67,9 @@ struct ConventionTests {
         }
     }
 
-    @Test func `without a token only the health checks are served, and any Unix socket client is the administrator`() async throws {
+    @Test func `without a token only the health checks are served, and any Unix socket client is the administrator`()
+        async throws
+    {
         try await APIHarness.with { api in
             #expect(try await api.send(.get, "/livez", token: "").status == 200)
             #expect(try await api.send(.get, "/readyz", token: "").status == 200)
@@ -105,7 +113,9 @@ struct ConventionTests {
             let reader = try await api.database.createToken(name: "r", scopes: [.vmRead], now: .epoch).token.reveal()
             let shown = try await api.send(.get, "/v1/vms/one").json["network"]?["loginUrl"]
             #expect(shown == "http://127.0.0.1:7081/a/secret")
-            for path in ["/v1/vms/one", "/v1/vms", "/v1/vms/one/network", "/v1/vms/one/wait?state=creating", "/v1/events"] {
+            for path in [
+                "/v1/vms/one", "/v1/vms", "/v1/vms/one/network", "/v1/vms/one/wait?state=creating", "/v1/events",
+            ] {
                 #expect(try await !api.send(.get, path, token: reader).text.contains("secret"), "\(path)")
             }
         }
@@ -123,7 +133,11 @@ struct ConventionTests {
             #expect(accept.status == 406 && accept.slug == "not-acceptable")
             let url = try await api.send(.get, "/v1/vms?name=" + String(repeating: "a", count: 8 << 10))
             #expect(url.status == 414)
-            let headers = try await api.send(.get, "/v1/vms", headers: ["X-Large": String(repeating: "a", count: 16 << 10)])
+            let headers = try await api.send(
+                .get,
+                "/v1/vms",
+                headers: ["X-Large": String(repeating: "a", count: 16 << 10)]
+            )
             #expect(headers.status == 431)
         }
     }

@@ -27,7 +27,9 @@ struct EventRouteTests {
             let reply = try await api.send(.get, "/v1/events?after=0")
             #expect(reply.status == 410 && reply.slug == "events-trimmed")
             let stream = try await api.send(
-                .get, "/v1/events", headers: ["Accept": "text/event-stream", "Last-Event-ID": "1"]
+                .get,
+                "/v1/events",
+                headers: ["Accept": "text/event-stream", "Last-Event-ID": "1"]
             )
             #expect(stream.status == 410)
             #expect(try await api.send(.get, "/v1/events").json["items"]?.array?.count == 1)
@@ -37,7 +39,9 @@ struct EventRouteTests {
     @Test func `the embedded tailnet is administered`() async throws {
         try await APIHarness.with { api in
             let made = try await api.send(
-                .post, "/v1/tailnet/auth-keys", body: #"{"reusable": true, "expiry": "24h", "tags": ["tag:ci"]}"#
+                .post,
+                "/v1/tailnet/auth-keys",
+                body: #"{"reusable": true, "expiry": "24h", "tags": ["tag:ci"]}"#
             )
             #expect(made.status == 201)
             #expect(try made.json["key"]?.string?.hasPrefix("tskey-auth-") == true)

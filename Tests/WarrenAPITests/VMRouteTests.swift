@@ -16,7 +16,9 @@ struct VMRouteTests {
             #expect(try await api.send(.get, "/v1/vms/\(id)").json["name"] == "web")
             #expect(try await api.send(.post, "/v1/vms/web/start").status == 202)
             #expect(try await api.send(.post, "/v1/vms/web/start", body: "{}").status == 200)
-            #expect(try await api.send(.post, "/v1/vms/web/stop", body: #"{"timeout": "1s", "force": true}"#).status == 202)
+            #expect(
+                try await api.send(.post, "/v1/vms/web/stop", body: #"{"timeout": "1s", "force": true}"#).status == 202
+            )
             let restart = try await api.send(.post, "/v1/vms/web/restart")
             #expect(restart.status == 409 && restart.slug == "invalid-state")
             #expect(try await api.send(.delete, "/v1/vms/web?force=true").status == 202)
@@ -30,13 +32,17 @@ struct VMRouteTests {
     @Test func `every fault of a body is reported at once`() async throws {
         try await APIHarness.with { api in
             let reply = try await api.send(
-                .post, "/v1/vms",
-                body: #"{"name": "Bad Name", "cpus": 99, "memoryMiB": "x", "colour": 1, "disks": [], "networkInterface": {"authKey": 3}}"#
+                .post,
+                "/v1/vms",
+                body:
+                    #"{"name": "Bad Name", "cpus": 99, "memoryMiB": "x", "colour": 1, "disks": [], "networkInterface": {"authKey": 3}}"#
             )
             #expect(reply.status == 422 && reply.slug == "validation-failed")
             let errors = try reply.json["errors"]?.array ?? []
             let found = Set(errors.compactMap { error in error["pointer"]?.string })
-            #expect(found.isSuperset(of: ["/name", "/cpus", "/memoryMiB", "/colour", "/disks", "/networkInterface/authKey"]))
+            #expect(
+                found.isSuperset(of: ["/name", "/cpus", "/memoryMiB", "/colour", "/disks", "/networkInterface/authKey"])
+            )
             #expect(errors.contains { $0["pointer"] == "/disks" && $0["code"] == "not-supported" })
             #expect(try await api.send(.get, "/v1/vms").json["items"]?.array?.isEmpty == true)
         }
@@ -58,7 +64,8 @@ struct VMRouteTests {
 
     @Test func `a secret made for a callback is shown once`() async throws {
         try await APIHarness.with { api in
-            let body = #"{"name": "web", "networkInterface": {"authKey": "tskey-auth-x", "loginUrlCb": "https://example.com/h"}}"#
+            let body =
+                #"{"name": "web", "networkInterface": {"authKey": "tskey-auth-x", "loginUrlCb": "https://example.com/h"}}"#
             let created = try await api.send(.post, "/v1/vms", body: body).json["networkInterface"]
             #expect(created?["loginUrlCb"]?["secret"]?.string?.hasPrefix("whsec_") == true)
             #expect(created?["authKey"] == ["set": true])
@@ -75,7 +82,8 @@ struct VMRouteTests {
                 _ = try await api.send(.post, "/v1/vms", body: #"{"name": "\#(name)", "labels": {"team": "\#(team)"}}"#)
             }
             func names(_ query: String) async throws -> [String] {
-                try await api.send(.get, "/v1/vms" + query).json["items"]?.array?.compactMap { $0["name"]?.string } ?? []
+                try await api.send(.get, "/v1/vms" + query).json["items"]?.array?.compactMap { $0["name"]?.string }
+                    ?? []
             }
             let edge = try await names("?label=team=edge")
             #expect(edge == ["a", "b"])

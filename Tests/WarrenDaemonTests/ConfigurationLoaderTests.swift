@@ -90,12 +90,15 @@ struct ConfigurationLoaderTests {
     }
 
     @Test(arguments: [
-        "listen: { http: \"0.0.0.0:80\" }", "listen: { http: off, unixSocket: off }", "listen: { tls: { certificate: /a } }",
+        "listen: { http: \"0.0.0.0:80\" }", "listen: { http: off, unixSocket: off }",
+        "listen: { tls: { certificate: /a } }",
         "control: { defaultURL: \"http://example.com\" }", "control: { embedded: { enabled: false } }",
         "vms: { defaultMemoryMiB: 9000 }", "vms: { maxCount: 0 }", "vms: { maxCount: -1 }", "vms: { maxCount: \"3\" }",
-        "stateDirectory: relative", "webhooks: { allowHTTP: yes }", "webhooks: { timeout: 0s }", "webhooks: { timeout: 15 }",
+        "stateDirectory: relative", "webhooks: { allowHTTP: yes }", "webhooks: { timeout: 0s }",
+        "webhooks: { timeout: 15 }",
         "tailnet: { udpPorts: 9-3 }", "tailnet: { udpPorts: 70000 }", "control: { embedded: { domain: \"a..b\" } }",
-        "control: { embedded: { ipv6Prefix: 10.0.0.0/8 } }", "[1, 2]", "just words", "a: b: c", "\t- x", "log: null\nlog: null",
+        "control: { embedded: { ipv6Prefix: 10.0.0.0/8 } }", "[1, 2]", "just words", "a: b: c", "\t- x",
+        "log: null\nlog: null",
     ])
     func `an impossible value is refused`(yaml: String) {
         #expect(problems(yaml).count >= 1)

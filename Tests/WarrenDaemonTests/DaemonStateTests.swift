@@ -75,13 +75,20 @@ struct DaemonStateTests {
     @Test(arguments: [
         (true, ["XDG_STATE_HOME": "/x"], "/var/lib/warren", "/run/warren/warrend.sock"),
         (false, ["HOME": "/home/a"], "/home/a/.local/state/warren", "/home/a/.local/state/warren/warrend.sock"),
-        (false, ["HOME": "/home/a", "XDG_STATE_HOME": "/s", "XDG_RUNTIME_DIR": "/run/user/7"], "/s/warren",
-            "/run/user/7/warren/warrend.sock"),
-        (false, ["HOME": "/home/a", "XDG_STATE_HOME": "relative"], "/home/a/.local/state/warren",
-            "/home/a/.local/state/warren/warrend.sock"),
+        (
+            false, ["HOME": "/home/a", "XDG_STATE_HOME": "/s", "XDG_RUNTIME_DIR": "/run/user/7"], "/s/warren",
+            "/run/user/7/warren/warrend.sock"
+        ),
+        (
+            false, ["HOME": "/home/a", "XDG_STATE_HOME": "relative"], "/home/a/.local/state/warren",
+            "/home/a/.local/state/warren/warrend.sock"
+        ),
     ])
     func `default places follow the user and the environment`(
-        isRoot: Bool, environment: [String: String], state: String, socket: String
+        isRoot: Bool,
+        environment: [String: String],
+        state: String,
+        socket: String
     ) throws {
         let settings = try DaemonSettings(
             configuration: DaemonConfiguration(),
@@ -100,7 +107,10 @@ struct DaemonStateTests {
         let paths = SystemPaths(isRoot: true, environment: [:])
         func settings(_ override: String?) throws -> DaemonSettings {
             try DaemonSettings(
-                configuration: configuration, stateDirectory: override, paths: paths, workingDirectory: "/home"
+                configuration: configuration,
+                stateDirectory: override,
+                paths: paths,
+                workingDirectory: "/home"
             )
         }
         #expect(try settings(nil).stateDirectory == "/srv/one")

@@ -35,7 +35,8 @@ struct APIAnswer: Sendable {
 
     /// A stream of a media type.
     static func stream(
-        type: String, _ write: @escaping @concurrent @Sendable (inout any ResponseBodyWriter) async throws -> Void
+        type: String,
+        _ write: @escaping @concurrent @Sendable (inout any ResponseBodyWriter) async throws -> Void
     ) -> APIAnswer {
         APIAnswer(status: .ok, headers: [.contentType: type], body: .stream(write))
     }
@@ -71,7 +72,8 @@ enum EntityTag {
     /// Whether `If-Match` names the spec part of a tag: the state part moves by itself.
     static func specMatches(_ field: String, generation: Int64) -> Bool {
         list(field).contains { tag in
-            tag == "*" || tag.hasPrefix("\"") && opaque(tag).dropFirst().prefix { $0 != "." && $0 != "\"" } == "\(generation)"
+            tag == "*"
+                || tag.hasPrefix("\"") && opaque(tag).dropFirst().prefix { $0 != "." && $0 != "\"" } == "\(generation)"
         }
     }
 

@@ -16,8 +16,14 @@ struct APICall: Sendable {
     private let rawQuery: String?
 
     init(
-        head: HTTPRequest, requestID: String, parameters: [String: String], principal: Principal?, mediaType: String,
-        body: JSONTree, query: Substring?, logger: Logger
+        head: HTTPRequest,
+        requestID: String,
+        parameters: [String: String],
+        principal: Principal?,
+        mediaType: String,
+        body: JSONTree,
+        query: Substring?,
+        logger: Logger
     ) {
         self.head = head
         self.requestID = requestID

@@ -71,7 +71,10 @@ package struct APIFront: HTTPResponder {
     }
 
     private func answer(
-        _ request: Request, _ target: Target, _ requestID: String, _ logger: Logger
+        _ request: Request,
+        _ target: Target,
+        _ requestID: String,
+        _ logger: Logger
     ) async throws -> Response {
         try APILimits.check(request.head)
         let match = table.match(request.method, target.path)
@@ -120,14 +123,18 @@ package struct APIFront: HTTPResponder {
     }
 
     private static func route(
-        _ match: RouteTable.Match, _ method: HTTPRequest.Method, _ target: Target
+        _ match: RouteTable.Match,
+        _ method: HTTPRequest.Method,
+        _ target: Target
     ) throws(APIProblem) -> (APIRoute, [String: String]) {
         switch match {
         case .route(let route, let parameters): return (route, parameters)
         case .otherMethods(let methods):
             let allowed = Set(methods.map(\.rawValue)).sorted().joined(separator: ", ")
             throw APIProblem(
-                .methodNotAllowed, "\(method.rawValue) is not among \(allowed).", headers: [.allow: allowed]
+                .methodNotAllowed,
+                "\(method.rawValue) is not among \(allowed).",
+                headers: [.allow: allowed]
             )
         case .nothing: throw APIProblem(.notFound, "Nothing is served at \(target.path.prefix(200)).")
         }
@@ -145,7 +152,11 @@ package struct APIFront: HTTPResponder {
         let type = headers[.contentType]?.prefix { $0 != ";" && $0 != " " }.lowercased()
         guard type == "application/json" else {
             let found = headers[.contentType].map { "not \($0.prefix(100))" } ?? "and Content-Type says so"
-            throw APIProblem(.unsupportedMediaType, "The body must be application/json, \(found).", headers: [.accept: "application/json"])
+            throw APIProblem(
+                .unsupportedMediaType,
+                "The body must be application/json, \(found).",
+                headers: [.accept: "application/json"]
+            )
         }
         return try JSONTree(parsing: bytes)
     }

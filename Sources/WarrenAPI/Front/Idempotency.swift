@@ -14,14 +14,18 @@ struct Idempotency {
         }
         guard route.creates else { return try await route.handle(call) }
         let key = IdempotencyKey(
-            client: call.principal?.name ?? "", method: route.method.rawValue, path: String(path), key: text
+            client: call.principal?.name ?? "",
+            method: route.method.rawValue,
+            path: String(path),
+            key: text
         )
         switch try await database.beginRequest(key, body: body, now: .now) {
         case .first: return try await first(route, call, key)
         case .replay(let stored): return Self.answer(stored)
         case .inProgress:
             throw APIProblem(
-                .idempotencyInProgress, "The first request with this key has not been answered yet.",
+                .idempotencyInProgress,
+                "The first request with this key has not been answered yet.",
                 headers: [.retryAfter: "1"]
             )
         case .reused: throw APIProblem(.idempotencyKeyReused, "The key belongs to a request with another body.")
@@ -39,7 +43,8 @@ struct Idempotency {
         guard case .bytes(let bytes) = answer.body else { return answer }
         let headers = answer.headers.map { [$0.name.rawName, $0.value] }
         try await database.completeRequest(
-            key, StoredResponse(status: answer.status.code, headers: headers, body: bytes)
+            key,
+            StoredResponse(status: answer.status.code, headers: headers, body: bytes)
         )
         return answer
     }

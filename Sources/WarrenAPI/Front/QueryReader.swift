@@ -25,13 +25,17 @@ struct QueryReader {
     /// A parameter as it is written.
     mutating func text(_ name: String) throws(APIProblem) -> String? {
         let all = all(name)
-        guard all.count <= 1 else { throw APIProblem(.invalidParameter, "The parameter \(name) is given more than once.") }
+        guard all.count <= 1 else {
+            throw APIProblem(.invalidParameter, "The parameter \(name) is given more than once.")
+        }
         return all.first
     }
 
     /// A parameter that `parse` understands; `format` says how it is written.
     mutating func parsed<Value>(
-        _ name: String, _ format: String, _ parse: (String) -> Value?
+        _ name: String,
+        _ format: String,
+        _ parse: (String) -> Value?
     ) throws(APIProblem) -> Value? {
         guard let text = try text(name) else { return nil }
         guard let value = parse(text) else {
@@ -42,7 +46,8 @@ struct QueryReader {
 
     /// One of the words of an enumeration.
     mutating func choice<Value: RawRepresentable<String> & CaseIterable>(
-        _ name: String, of type: Value.Type = Value.self
+        _ name: String,
+        of type: Value.Type = Value.self
     ) throws(APIProblem) -> Value? {
         try parsed(name, "one of " + Value.allCases.map(\.rawValue).joined(separator: ", ")) { Value(rawValue: $0) }
     }

@@ -1,7 +1,8 @@
 import HTTPTypes
 
-/// Finds the route of a request. Unlike Hummingbird's router it knows a wrong method from a wrong path, and takes no
-/// trailing slash for none.
+/// Finds the route of a request.
+///
+/// Unlike Hummingbird's router it knows a wrong method from a wrong path, and takes no trailing slash for none.
 struct RouteTable: Sendable {
     let routes: [APIRoute]
     private let patterns: [[Substring]]
@@ -63,7 +64,9 @@ enum PercentEncoding {
         while let byte = rest.popFirst() {
             switch byte {
             case UInt8(ascii: "%"):
-                guard let high = rest.popFirst().flatMap(digit), let low = rest.popFirst().flatMap(digit) else { return nil }
+                guard let high = rest.popFirst().flatMap(digit), let low = rest.popFirst().flatMap(digit) else {
+                    return nil
+                }
                 bytes.append(high << 4 | low)
             case UInt8(ascii: "+") where plusIsBlank: bytes.append(UInt8(ascii: " "))
             default: bytes.append(byte)

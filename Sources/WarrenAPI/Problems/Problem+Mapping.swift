@@ -23,7 +23,8 @@ extension APIProblem {
 
     private init(_ failure: ValidationFailure) {
         let count = failure.errors.count
-        let first = failure.errors.first.map { "\($0.pointer.isEmpty ? "The body" : $0.pointer) \($0.detail)." } ?? ""
+        var first = failure.errors.first.map { "\($0.pointer.isEmpty ? "The body" : $0.pointer): \($0.detail)" } ?? ""
+        if !first.hasSuffix(".") { first += "." }
         self.init(
             .validationFailed,
             count == 1 ? first : "\(count) faults; the first: \(first)",
@@ -47,7 +48,8 @@ extension APIProblem {
         case .invalidSpec(let errors): self.init(ValidationFailure(errors))
         case .changedMeanwhile: self.init(.preconditionFailed, "The spec of the VM is not the one that If-Match names.")
         case .noNetwork(let name): self.init(.noNetwork, "\(name) was made without networkInterface.")
-        case .agentUnsupported(let what): self.init(.agentUnsupported, "The agent in the guest cannot do this: \(what).")
+        case .agentUnsupported(let what):
+            self.init(.agentUnsupported, "The agent in the guest cannot do this: \(what).")
         case .store(let error): self.init(error)
         case .noGuestAgent(let name): self.init(.noGuestAgent, "No agent answers in \(name).")
         case .hypervisorFailure(let message): self.init(.hypervisorFailure, message)

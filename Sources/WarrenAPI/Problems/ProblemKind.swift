@@ -1,5 +1,6 @@
 /// Every way in which a request can fail, by the slug of its page.
 package enum ProblemKind: String, Sendable, CaseIterable {
+    case malformedRequest = "malformed-request"
     case invalidJSON = "invalid-json"
     case invalidParameter = "invalid-parameter"
     case validationFailed = "validation-failed"
@@ -32,7 +33,7 @@ package enum ProblemKind: String, Sendable, CaseIterable {
     /// The status that goes with it.
     package var status: Int {
         switch self {
-        case .invalidJSON, .invalidParameter: 400
+        case .malformedRequest, .invalidJSON, .invalidParameter: 400
         case .unauthenticated: 401
         case .forbidden: 403
         case .notFound, .vmNotFound: 404
@@ -56,6 +57,7 @@ package enum ProblemKind: String, Sendable, CaseIterable {
     /// What it is called.
     package var title: String {
         switch self {
+        case .malformedRequest: "The request is malformed"
         case .invalidJSON: "The body is not JSON"
         case .invalidParameter: "A parameter or header is invalid"
         case .validationFailed: "The body breaks a rule"
@@ -90,6 +92,9 @@ package enum ProblemKind: String, Sendable, CaseIterable {
     /// What one who meets it can do, in a few sentences.
     package var advice: String {
         switch self {
+        case .malformedRequest:
+            "What came is not HTTP/1.1: look at the client, or at what stands between it and the daemon. The connection is "
+                + "closed after this answer."
         case .invalidJSON:
             "Send one JSON document in UTF-8. `detail` says at which octet reading stopped; trailing commas, comments and "
                 + "text after the document are not JSON."
@@ -127,8 +132,10 @@ package enum ProblemKind: String, Sendable, CaseIterable {
             "The guest lacks what the request needs, such as a shell for `cwd` or setpriv for `uid`. Leave the member out, "
                 + "or use an image that has it."
         case .idempotencyInProgress: "Wait, then send the same request again to get its answer."
-        case .idempotencyKeyReused: "Use a new `Idempotency-Key` for every new request. A key is remembered for 24 hours."
-        case .preconditionFailed: "Read the resource again, and repeat the request with its new `ETag` if it is still right."
+        case .idempotencyKeyReused:
+            "Use a new `Idempotency-Key` for every new request. A key is remembered for 24 hours."
+        case .preconditionFailed:
+            "Read the resource again, and repeat the request with its new `ETag` if it is still right."
         case .eventsTrimmed:
             "The log keeps a limited number of events. Read the resources as they are now, then begin again without "
                 + "`after`."
@@ -137,8 +144,10 @@ package enum ProblemKind: String, Sendable, CaseIterable {
         case .hypervisorFailure:
             "The VM's `stateReason`, its console log and the daemon's log under this `requestId` say more."
         case .storageFull: "Make room on the disk of the state directory. Nothing was changed."
-        case .internalError: "The daemon's log has the cause under this `requestId`. Trying again is safe for GET requests."
-        case .tailnetUnavailable: "The embedded coordination server is off, or does not run: see `control.embedded.enabled`."
+        case .internalError:
+            "The daemon's log has the cause under this `requestId`. Trying again is safe for GET requests."
+        case .tailnetUnavailable:
+            "The embedded coordination server is off, or does not run: see `control.embedded.enabled`."
         case .shuttingDown: "The daemon finishes what it began and ends; VMs go on. Try again when it runs again."
         }
     }

@@ -50,7 +50,9 @@ package protocol VMService: Sendable {
     func create(_ request: CreateVMRequest) async throws(VMError) -> VMRegistry.Created
     /// Starts, stops, restarts or deletes a VM; `generation` is one that its spec must have.
     func perform(
-        _ request: LifecycleRequest, on reference: String, expecting generation: Int64?
+        _ request: LifecycleRequest,
+        on reference: String,
+        expecting generation: Int64?
     ) async throws(VMError) -> VMDriver.Transition
     /// Runs a program in a guest.
     func exec(_ request: ExecRequest, in reference: String) async throws(VMError) -> ExecAnswer

@@ -18,7 +18,9 @@ struct EventRoutes: Sendable {
         let revealing = call.seesLoginURLs
         guard call.mediaType == Self.streamType else {
             let page = try await services.database.events(
-                after: request.cursor ?? request.after, filter: filter, limit: request.limit
+                after: request.cursor ?? request.after,
+                filter: filter,
+                limit: request.limit
             )
             let items = page.records.map { revealing ? $0.revealed : $0.event }
             let next = page.hasMore ? Cursor.text(String(page.position)) : nil
@@ -71,7 +73,9 @@ private struct EventRequest {
         cursor = try query.cursor { Int64($0) }
         vm = try query.text("vm")
         types = try query.parsed(
-            "type", "an event type such as vm.running, or a pattern such as vm.network.*", Self.types
+            "type",
+            "an event type such as vm.running, or a pattern such as vm.network.*",
+            Self.types
         )
         limit = try query.limit()
     }

@@ -73,7 +73,9 @@ struct ServiceRoutes: Sendable {
 
             """
         return APIAnswer(
-            .ok, bytes: Array(document.utf8), type: Self.html,
+            .ok,
+            bytes: Array(document.utf8),
+            type: Self.html,
             headers: [.contentSecurityPolicy: "default-src 'none'; style-src 'unsafe-inline'"]
         )
     }

@@ -47,7 +47,8 @@ struct TailnetRoutes: Sendable {
 
     /// Does something to what `{id}` names; there is nothing to say about it afterwards.
     private func done(
-        _ call: APICall, _ action: (any TailnetService, String) async throws -> Void
+        _ call: APICall,
+        _ action: (any TailnetService, String) async throws -> Void
     ) async throws -> APIAnswer {
         try call.noQuery()
         try await action(tailnet(), call.parameter("id"))
@@ -55,7 +56,9 @@ struct TailnetRoutes: Sendable {
     }
 
     private func page<Item: Codable & Sendable>(
-        _ items: [Item], _ call: APICall, by id: (Item) -> String
+        _ items: [Item],
+        _ call: APICall,
+        by id: (Item) -> String
     ) throws -> APIAnswer {
         let (after, limit) = try call.query { query throws(APIProblem) in (try query.cursor { $0 }, try query.limit()) }
         let start = after.flatMap { after in items.firstIndex { id($0) == after } }.map { $0 + 1 } ?? 0

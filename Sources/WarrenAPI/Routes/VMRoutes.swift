@@ -111,10 +111,14 @@ struct VMRoutes: Sendable {
 
     // What changes nothing is done already: 200. What changes something is only begun: 202.
     private func answer(
-        _ status: HTTPResponse.Status?, _ transition: VMDriver.Transition, _ call: APICall
+        _ status: HTTPResponse.Status?,
+        _ transition: VMDriver.Transition,
+        _ call: APICall
     ) throws -> APIAnswer {
         let vm = transition.record.virtualMachine
-        return try APIAnswer(status ?? (transition.changed ? .accepted : .ok), json: vm.shown(to: call)).tagged(vm.entityTag)
+        return try APIAnswer(status ?? (transition.changed ? .accepted : .ok), json: vm.shown(to: call)).tagged(
+            vm.entityTag
+        )
     }
 
     @Sendable private func wait(_ call: APICall) async throws -> APIAnswer {

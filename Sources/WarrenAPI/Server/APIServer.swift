@@ -76,7 +76,9 @@ package struct APIServer: Service {
     }
 
     private func serve(
-        _ bindAddress: BindAddress, _ listener: APIFront.Listener, _ server: HTTPServerBuilder
+        _ bindAddress: BindAddress,
+        _ listener: APIFront.Listener,
+        _ server: HTTPServerBuilder
     ) async throws {
         let application = Application(
             responder: APIFront(router: router, listener: listener, database: database),
@@ -105,9 +107,12 @@ package struct APIServer: Service {
 
     private static var channel: HTTP1Channel.Configuration {
         HTTP1Channel.Configuration(
+            additionalChannelHandlers: [MalformedRequestHandler()],
             idleTimeout: idleTimeout,
             httpDecoderConfiguration: .init(
-                maxHeaderFieldSize: parserHeaderByteCount, maxHeaderListSize: parserHeaderByteCount, maxHeaderFieldCount: 256
+                maxHeaderFieldSize: parserHeaderByteCount,
+                maxHeaderListSize: parserHeaderByteCount,
+                maxHeaderFieldCount: 256
             )
         )
     }

@@ -35,7 +35,8 @@ struct ConfigurationPrinter: ConfigurationVisitor {
 
     private static func quoted(_ word: String) -> String {
         let plain = word.unicodeScalars.allSatisfy {
-            ("a"..."z").contains($0) || ("A"..."Z").contains($0) || ("0"..."9").contains($0) || "-_./".unicodeScalars.contains($0)
+            ("a"..."z").contains($0) || ("A"..."Z").contains($0) || ("0"..."9").contains($0)
+                || "-_./".unicodeScalars.contains($0)
         }
         if plain, word.first != "-" { return word }
         return "\"" + word.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""

@@ -46,7 +46,9 @@ extension HostLimits {
             maxMemoryMiB: vms.maxMemoryMiB,
             perVM: VMLimits(maxMemoryMiB: vms.maxMemoryMiBPerVM, maxCPUs: vms.maxCPUsPerVM),
             defaults: VMDefaults(
-                image: vms.defaultImage, memoryMiB: vms.defaultMemoryMiB, control: configuration.control.defaultURL
+                image: vms.defaultImage,
+                memoryMiB: vms.defaultMemoryMiB,
+                control: configuration.control.defaultURL
             )
         )
     }
@@ -89,7 +91,9 @@ extension OutboundRules.PlainHTTP {
 extension CoordinationServer {
     /// Binds the embedded server by the configuration; nil when it is off.
     static func start(
-        _ control: ControlSection, database: WarrenDatabase, group: MultiThreadedEventLoopGroup
+        _ control: ControlSection,
+        database: WarrenDatabase,
+        group: MultiThreadedEventLoopGroup
     ) async throws -> CoordinationServer? {
         let embedded = control.embedded
         guard embedded.enabled else { return nil }
@@ -99,7 +103,9 @@ extension CoordinationServer {
             derp: .init(embedded.derp),
             stun: .init(embedded.stun),
             rules: TailnetRules(
-                domain: embedded.domain, ipv4Range: embedded.ipv4Prefix, ipv6Range: embedded.ipv6Prefix
+                domain: embedded.domain,
+                ipv4Range: embedded.ipv4Prefix,
+                ipv6Range: embedded.ipv6Prefix
             )
         )
         do {
@@ -111,14 +117,18 @@ extension CoordinationServer {
             )
         } catch CoordinationError.invalidAddressRange(let range) {
             let problem = ConfigurationProblem(
-                path: "control.embedded", line: nil, message: "\(range) is no part of the ranges that tailnets use"
+                path: "control.embedded",
+                line: nil,
+                message: "\(range) is no part of the ranges that tailnets use"
             )
             throw DaemonError.configuration(ConfigurationError(file: nil, problems: [problem]))
         }
     }
 
     private static func bind(
-        _ configuration: CoordinationConfiguration, database: WarrenDatabase, group: MultiThreadedEventLoopGroup
+        _ configuration: CoordinationConfiguration,
+        database: WarrenDatabase,
+        group: MultiThreadedEventLoopGroup
     ) async throws -> CoordinationServer {
         try await bind(
             configuration,

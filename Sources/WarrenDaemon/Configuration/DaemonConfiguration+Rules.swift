@@ -46,7 +46,10 @@ extension VMsSection {
 extension ControlSection {
     fileprivate func checkRules(_ problems: ProblemList) {
         if case .url(let url) = defaultURL, !permits(url) {
-            problems.noteRule("control.defaultURL", "is http:, which control.allowPlainHTTP (\(allowPlainHTTP)) refuses")
+            problems.noteRule(
+                "control.defaultURL",
+                "is http:, which control.allowPlainHTTP (\(allowPlainHTTP)) refuses"
+            )
         }
         if defaultURL == .embedded, !embedded.enabled {
             problems.noteRule("control.defaultURL", "is embedded, but control.embedded.enabled is false: name a URL")
@@ -97,6 +100,7 @@ extension EmbeddedSection {
     }
 
     private static func isDomain(_ text: String) -> Bool {
-        text.utf8.count <= 190 && text.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { DNSLabel($0) != nil }
+        text.utf8.count <= 190
+            && text.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { DNSLabel($0) != nil }
     }
 }

@@ -53,7 +53,8 @@ package struct DaemonSettings: Sendable, Equatable {
         let file = config ?? (isPresent(SystemPaths.configurationFile) ? SystemPaths.configurationFile : nil)
         let configuration: DaemonConfiguration
         do throws(ConfigurationError) {
-            configuration = try file.map { file throws(ConfigurationError) in try ConfigurationLoader.load(file: file) }
+            configuration =
+                try file.map { file throws(ConfigurationError) in try ConfigurationLoader.load(file: file) }
                 ?? DaemonConfiguration()
         } catch {
             throw .configuration(error)

@@ -8,7 +8,9 @@ enum ServerCertificate {
         guard let certificate = section.certificate, let key = section.privateKey else { return nil }
         do {
             let chain = try NIOSSLCertificate.fromPEMFile(certificate)
-            guard !chain.isEmpty else { throw DaemonError.certificateUnusable(reason: "\(certificate) holds no certificate") }
+            guard !chain.isEmpty else {
+                throw DaemonError.certificateUnusable(reason: "\(certificate) holds no certificate")
+            }
             return TLSConfiguration.makeServerConfiguration(
                 certificateChain: chain.map { .certificate($0) },
                 privateKey: .privateKey(try NIOSSLPrivateKey(file: key, format: .pem))

@@ -27,7 +27,10 @@ struct TailnetNodes: VMNodeMaker {
         var logger = logger
         logger[metadataKey: "vm-id"] = "\(request.id)"
         var configuration = configuration(
-            control: interface.control, hostname: interface.hostname.text, socket: request.nicSocketPath, logger: logger
+            control: interface.control,
+            hostname: interface.hostname.text,
+            socket: request.nicSocketPath,
+            logger: logger
         )
         configuration.authKey = request.authKey
         configuration.isEphemeral = interface.isEphemeral
@@ -59,7 +62,10 @@ struct TailnetNodes: VMNodeMaker {
     }
 
     private func configuration(
-        control: ControlTarget, hostname: String, socket: String, logger: Logger
+        control: ControlTarget,
+        hostname: String,
+        socket: String,
+        logger: Logger
     ) -> TailnetNodeConfiguration {
         let url =
             switch control {
@@ -68,7 +74,11 @@ struct TailnetNodes: VMNodeMaker {
             case .url(let url): url.text
             }
         var configuration = TailnetNodeConfiguration(
-            controlURL: url, hostname: hostname, nicSocketPath: socket, dialPolicy: policy, logger: logger
+            controlURL: url,
+            hostname: hostname,
+            nicSocketPath: socket,
+            dialPolicy: policy,
+            logger: logger
         )
         configuration.plainHTTP =
             switch plainHTTP {

@@ -32,7 +32,9 @@ struct EventsCommand: AsyncParsableCommand {
                 let query = URLText.query([("after", after.map(String.init))] + filters)
                 try await daemon.stream("/v1/events" + query, accept: "text/event-stream") { chunk in
                     for document in lines.documents(in: chunk) {
-                        if connection.json { Terminal.say(document) } else {
+                        if connection.json {
+                            Terminal.say(document)
+                        } else {
                             Terminal.say(Self.line(try ModelJSON.decode(Event.self, from: document)))
                         }
                     }
@@ -54,7 +56,9 @@ struct EventsCommand: AsyncParsableCommand {
     private static func line(_ event: Event) -> String {
         let name = event.data["vm"]?["name"]?.string ?? ""
         var facts: [String] = []
-        if let state = event.data["state"]?.string { facts.append("\(event.data["previous"]?.string ?? "?") → \(state)") }
+        if let state = event.data["state"]?.string {
+            facts.append("\(event.data["previous"]?.string ?? "?") → \(state)")
+        }
         if let url = event.data["loginUrl"]?.string { facts.append(url) }
         if let reason = (event.data["reason"] ?? event.data["stateReason"])?["message"]?.string { facts.append(reason) }
         let head = "\(event.seq)  \(event.timestamp)  \(event.type.rawValue)  \(name)"

@@ -72,8 +72,12 @@ struct AuthKeyListCommand: AsyncParsableCommand {
             for key in try ModelJSON.decode(Page<AuthKeyAnswer>.self, from: bytes).items {
                 let state = key.revoked ? "revoked" : key.used && !key.reusable ? "used" : "good"
                 table.add(
-                    key.id, state, key.reusable ? "yes" : "no", key.ephemeral ? "yes" : "no",
-                    key.tags.joined(separator: " "), key.expiresAt.description
+                    key.id,
+                    state,
+                    key.reusable ? "yes" : "no",
+                    key.ephemeral ? "yes" : "no",
+                    key.tags.joined(separator: " "),
+                    key.expiresAt.description
                 )
             }
             Terminal.say(table.text)
@@ -115,8 +119,12 @@ struct TailnetNodesCommand: AsyncParsableCommand {
             var table = Table("NAME", "ADDRESS", "ONLINE", "USER", "LAST SEEN", "ID")
             for node in try ModelJSON.decode(Page<TailnetNodeAnswer>.self, from: bytes).items {
                 table.add(
-                    node.name, node.addresses.first, node.online ? "yes" : "no",
-                    node.tags.isEmpty ? node.user : node.tags.joined(separator: " "), node.lastSeen?.description, node.id
+                    node.name,
+                    node.addresses.first,
+                    node.online ? "yes" : "no",
+                    node.tags.isEmpty ? node.user : node.tags.joined(separator: " "),
+                    node.lastSeen?.description,
+                    node.id
                 )
             }
             Terminal.say(table.text)
@@ -126,7 +134,10 @@ struct TailnetNodesCommand: AsyncParsableCommand {
 
 /// `warren tailnet logins`.
 struct TailnetLoginsCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "logins", abstract: "List logins that wait for approval.")
+    static let configuration = CommandConfiguration(
+        commandName: "logins",
+        abstract: "List logins that wait for approval."
+    )
 
     @OptionGroup var connection: ConnectionOptions
 
@@ -137,7 +148,11 @@ struct TailnetLoginsCommand: AsyncParsableCommand {
             var table = Table("ID", "HOSTNAME", "OS", "FROM", "SINCE", "EXPIRES")
             for login in try ModelJSON.decode(Page<TailnetLoginAnswer>.self, from: bytes).items {
                 table.add(
-                    login.id, login.hostname, login.os, login.remoteAddress, login.createdAt.description,
+                    login.id,
+                    login.hostname,
+                    login.os,
+                    login.remoteAddress,
+                    login.createdAt.description,
                     login.expiresAt.description
                 )
             }

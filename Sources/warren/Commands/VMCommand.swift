@@ -171,7 +171,10 @@ struct VMRemoveCommand: AsyncParsableCommand {
 enum VMAction {
     /// Posts an action to each VM and says what came of it.
     static func post(
-        _ action: String, body: JSONTree?, to vms: [String], _ connection: ConnectionOptions
+        _ action: String,
+        body: JSONTree?,
+        to vms: [String],
+        _ connection: ConnectionOptions
     ) async throws {
         try await connection.withDaemon { daemon in
             for vm in vms {

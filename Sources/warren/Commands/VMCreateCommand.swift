@@ -51,7 +51,9 @@ struct VMCreateCommand: AsyncParsableCommand {
         if let wait, !["running", "agent", "network", "login"].contains(wait) {
             throw ValidationError("--wait must be running, agent, network or login")
         }
-        guard Duration(goText: timeout) != nil else { throw ValidationError("--timeout must be a duration such as 60s") }
+        guard Duration(goText: timeout) != nil else {
+            throw ValidationError("--timeout must be a duration such as 60s")
+        }
         _ = try labels()
     }
 

@@ -30,7 +30,9 @@ struct VMWaitCommand: AsyncParsableCommand {
         guard state != nil || network != nil || agent else {
             throw ValidationError("name at least one of --state, --network and --agent")
         }
-        guard Duration(goText: timeout) != nil else { throw ValidationError("--timeout must be a duration such as 60s") }
+        guard Duration(goText: timeout) != nil else {
+            throw ValidationError("--timeout must be a duration such as 60s")
+        }
     }
 
     mutating func run() async throws {

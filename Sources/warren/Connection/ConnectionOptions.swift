@@ -33,7 +33,10 @@ struct ConnectionOptions: ParsableArguments {
         let paths = environment.paths
         let socket = paths.unixSocket(stateDirectory: paths.stateDirectory)
         guard access(socket, F_OK) == 0 else {
-            throw .notReachable(place: socket, reason: "no such socket; is warrend running? Name it by --url or WARREN_URL")
+            throw .notReachable(
+                place: socket,
+                reason: "no such socket; is warrend running? Name it by --url or WARREN_URL"
+            )
         }
         return .unixSocket(socket)
     }

@@ -34,7 +34,9 @@ struct DaemonConnection {
     }
 
     /// Asks, and gives the body of a good answer.
-    func bytes(_ method: RequestMethod, _ target: String, body: JSONTree? = nil, accept: String? = nil) async throws -> [UInt8] {
+    func bytes(_ method: RequestMethod, _ target: String, body: JSONTree? = nil, accept: String? = nil) async throws
+        -> [UInt8]
+    {
         var body = try await answer(method, target, body: body, accept: accept).body.collect(upTo: Self.largestAnswer)
         return body.readBytes(length: body.readableBytes) ?? []
     }
@@ -47,12 +49,18 @@ struct DaemonConnection {
         } catch let failure as CommandFailure {
             throw failure
         } catch {
-            throw CommandFailure.notReachable(place: address.text, reason: "the stream broke (\(Self.reason(of: error)))")
+            throw CommandFailure.notReachable(
+                place: address.text,
+                reason: "the stream broke (\(Self.reason(of: error)))"
+            )
         }
     }
 
     private func answer(
-        _ method: RequestMethod, _ target: String, body: JSONTree?, accept: String?
+        _ method: RequestMethod,
+        _ target: String,
+        body: JSONTree?,
+        accept: String?
     ) async throws -> HTTPClientResponse {
         var request = HTTPClientRequest(url: address.url(target))
         request.method = HTTPMethod(rawValue: method.rawValue)
@@ -87,7 +95,8 @@ struct DaemonConnection {
         case let error as HTTPClientError where error == .connectTimeout: "no answer within 10 s"
         case let error as HTTPClientError where error == .remoteConnectionClosed: "the connection was closed"
         case let error as IOError: strerror(error.errnoCode).map { String(cString: $0) } ?? "error \(error.errnoCode)"
-        case let error as NIOConnectionError: error.connectionErrors.first.map { reason(of: $0.error) } ?? "no address answers"
+        case let error as NIOConnectionError:
+            error.connectionErrors.first.map { reason(of: $0.error) } ?? "no address answers"
         default: "\(error)"
         }
     }

@@ -7,8 +7,14 @@ enum VMText {
         var table = Table("NAME", "STATE", "NETWORK", "ADDRESS", "IMAGE", "CPUS", "MEMORY", "ID")
         for vm in vms {
             table.add(
-                vm.name.text, vm.state.rawValue, vm.network?.state.rawValue ?? "none", vm.network?.addresses.first,
-                vm.image, String(vm.cpus), "\(vm.memoryMiB) MiB", vm.id.description
+                vm.name.text,
+                vm.state.rawValue,
+                vm.network?.state.rawValue ?? "none",
+                vm.network?.addresses.first,
+                vm.image,
+                String(vm.cpus),
+                "\(vm.memoryMiB) MiB",
+                vm.id.description
             )
         }
         return table.text
