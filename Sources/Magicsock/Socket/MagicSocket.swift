@@ -8,7 +8,7 @@ package import WarrenCrypto
 
 /// Carries the tunnel's datagrams of one node by the best way to each peer: UDP, a relay, or both for a while.
 ///
-/// Confined to the node's event loop: every call and every callback is made there.
+/// Confined to the node's event loop: every call and every callback is made there. Whoever starts it must close it.
 package final class MagicSocket {
     /// The loop that all of this runs on.
     package let eventLoop: any EventLoop
@@ -25,7 +25,8 @@ package final class MagicSocket {
     let discoKey = DiscoPrivateKey()
     var generator = SystemRandomNumberGenerator()
     var nodeKey: NodePublicKey
-    weak var sink: (any MagicSocketSink)?
+    // Strong for the sake of speed; `close()` lets go.
+    var sink: (any MagicSocketSink)?
     var udpIPv4: UDPSocket?
     var udpIPv6: UDPSocket?
     var isClosed = false
@@ -230,12 +231,7 @@ package final class MagicSocket {
 
     private func bind(isIPv4: Bool, port: UInt16) -> EventLoopFuture<Void> {
         let address = configuration.bindAddress ?? (isIPv4 ? .v4(.unspecified) : .v6(.unspecified))
-        let receiver = UDPReceiver(
-            receive: { [weak self] datagram, source in self?.receive(datagram, from: source) },
-            readComplete: { [weak self] in self?.readComplete() },
-            writable: { [weak self] in self?.sink?.magicSocketWritabilityChanged() },
-            closed: { [weak self] error in self?.socketClosed(isIPv4: isIPv4, error) }
-        )
+        let receiver = UDPReceiver(owner: self, isIPv4: isIPv4)
         return UDPSocket.bind(to: AddressPort(address, port: port), eventLoop: eventLoop, receiver: receiver)
             .assumeIsolated()
             .map { [weak self] socket in
@@ -246,7 +242,7 @@ package final class MagicSocket {
     }
 
     // The kernel's refusal of one destination closes the whole channel in NIO; the node must not lose UDP for it.
-    private func socketClosed(isIPv4: Bool, _ error: (any Error)?) {
+    func socketClosed(isIPv4: Bool, _ error: (any Error)?) {
         guard !isClosed, let closed = isIPv4 ? udpIPv4 : udpIPv6 else { return }
         logger.debug("UDP socket closed", metadata: ["error": "\(error.map { "\($0)" } ?? "none")"])
         if isIPv4 { udpIPv4 = nil } else { udpIPv6 = nil }

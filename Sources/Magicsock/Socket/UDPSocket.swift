@@ -13,6 +13,8 @@ final class UDPSocket {
     private var segmentByteCount = 0
     private var segments = 0
     private var isSegmentOpen = false
+    // Given to NIO; its memory is used again once it is written, which a flush usually sees to at once.
+    private var isBatchSpent = false
     private var needsFlush = false
     private var segmentsOffload: Bool
 
@@ -67,6 +69,10 @@ final class UDPSocket {
             writeBatch()
         }
         if batchRemote == nil {
+            if isBatchSpent {
+                isBatchSpent = false
+                batch.clear(minimumCapacity: min(batch.capacity, Self.maximumBatchByteCount + 2_048))
+            }
             batchRemote = remote
             segmentByteCount = datagram.count
             segments = 0
@@ -104,8 +110,7 @@ final class UDPSocket {
         }
         let envelope = AddressedEnvelope(remoteAddress: remote, data: batch, metadata: metadata)
         channel.write(envelope, promise: nil)
-        // NIO may still hold the octets; the buffer makes itself fresh storage then, once a batch.
-        batch.clear(minimumCapacity: 2_048)
+        isBatchSpent = true
     }
 }
 
@@ -113,45 +118,40 @@ final class UDPSocket {
 final class UDPReceiver: ChannelInboundHandler {
     typealias InboundIn = AddressedEnvelope<ByteBuffer>
 
-    private let receive: (Span<UInt8>, SocketAddress) -> Void
-    private let readComplete: () -> Void
-    private let writable: () -> Void
-    private let closed: ((any Error)?) -> Void
+    // Strong, because a weak reference costs every datagram dearly; gone with the channel.
+    private var owner: MagicSocket?
+    private let isIPv4: Bool
     private var lastError: (any Error)?
 
-    init(
-        receive: @escaping (Span<UInt8>, SocketAddress) -> Void, readComplete: @escaping () -> Void,
-        writable: @escaping () -> Void, closed: @escaping ((any Error)?) -> Void
-    ) {
-        self.receive = receive
-        self.readComplete = readComplete
-        self.writable = writable
-        self.closed = closed
+    init(owner: MagicSocket, isIPv4: Bool) {
+        self.owner = owner
+        self.isIPv4 = isIPv4
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let envelope = unwrapInboundIn(data)
         let octets = envelope.data.readableBytesUInt8Span
         guard let size = envelope.metadata?.segmentSize, size > 0, size < octets.count else {
-            receive(octets, envelope.remoteAddress)
+            owner?.receive(octets, from: envelope.remoteAddress)
             return
         }
         var start = 0
         while start < octets.count {
             let end = min(start + size, octets.count)
-            receive(octets.extracting(start..<end), envelope.remoteAddress)
+            owner?.receive(octets.extracting(start..<end), from: envelope.remoteAddress)
             start = end
         }
     }
 
-    func channelReadComplete(context: ChannelHandlerContext) { readComplete() }
+    func channelReadComplete(context: ChannelHandlerContext) { owner?.readComplete() }
 
-    func channelWritabilityChanged(context: ChannelHandlerContext) { writable() }
+    func channelWritabilityChanged(context: ChannelHandlerContext) { owner?.sink?.magicSocketWritabilityChanged() }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { lastError = error }
 
     func channelInactive(context: ChannelHandlerContext) {
-        closed(lastError)
+        owner?.socketClosed(isIPv4: isIPv4, lastError)
+        owner = nil
         context.fireChannelInactive()
     }
 }

@@ -126,14 +126,18 @@ final class NICConnection {
 private final class NICHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 
-    private weak var connection: NICConnection?
+    // Strong, because a weak reference costs every frame dearly; gone with the channel.
+    private var connection: NICConnection?
     private var decoder = NICFrameDecoder()
 
     init(connection: NICConnection) { self.connection = connection }
 
     func channelActive(context: ChannelHandlerContext) { connection?.opened(context.channel) }
 
-    func channelInactive(context: ChannelHandlerContext) { connection?.closed(context.channel) }
+    func channelInactive(context: ChannelHandlerContext) {
+        connection?.closed(context.channel)
+        connection = nil
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         decoder.append(unwrapInboundIn(data))

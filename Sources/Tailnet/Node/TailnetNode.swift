@@ -97,6 +97,7 @@ package actor TailnetNode {
             await Self.sleepUntilCancelled()
         } catch {
             logger.error("node not started", metadata: ["error": "\(error)"])
+            await stopPlane()
             set(.noState, StateReason(code: "node-not-started", message: "The node's sockets could not be opened."))
             await Self.sleepUntilCancelled()
         }
