@@ -49,7 +49,7 @@ extension MagicSocket {
     }
 
     /// Sends an unanswered initiation again; a peer that has it already drops the copy.
-    private func resendInitiation(to peer: MagicPeer, directly: Bool) {
+    func resendInitiation(to peer: MagicPeer, directly: Bool) {
         guard let initiation = peer.initiation, now - initiation.at < MagicsockConstants.initiationLifetime else {
             peer.initiation = nil
             return

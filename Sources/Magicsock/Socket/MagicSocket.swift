@@ -117,7 +117,9 @@ package final class MagicSocket {
         let result = descriptions.map { description in
             let peer = peers.removeValue(forKey: description.nodeKey) ?? MagicPeer(nodeKey: description.nodeKey)
             peer.setDiscoKey(description.discoKey, own: discoKey)
+            let isRehomed = peer.endpoint.homeDERP != description.homeDERP
             peer.endpoint.homeDERP = description.homeDERP
+            if isRehomed { resendInitiation(to: peer, directly: false) }
             peer.endpoint.setNetworkMapCandidates(description.endpoints.filter(isPermitted), at: now)
             kept[peer.nodeKey] = peer
             if !peer.discoKey.isZero { peersByDisco[peer.discoKey, default: []].append(peer) }
@@ -126,6 +128,7 @@ package final class MagicSocket {
         for gone in peers.values { gone.timer?.cancel() }
         peers = kept
         for peer in result where peer.endpoint.isActive(at: now) { poll(peer) }
+        flush()
         return result
     }
 
