@@ -12,6 +12,8 @@ enum MagicsockConstants {
     static let initiationByteCount = 148
     /// How long WireGuard leaves a lost initiation alone: until then the socket sends it again when it sees a reason.
     static let initiationLifetime = Duration.seconds(5)
+    /// When an unanswered initiation is sent again in any case: peers learn of each other one after the other.
+    static let initiationResendDelays: [Duration] = [.milliseconds(250), .milliseconds(1_000), .milliseconds(2_500)]
     /// How soon an initiation is sent again after a relay said that the peer is not there (yet).
     static let initiationResendInterval = Duration.milliseconds(100)
     /// How often at the most.

@@ -21,11 +21,12 @@ import WarrenCrypto
         let events: AsyncStream<Event>
         let continuation: AsyncStream<Event>.Continuation
 
-        init(eventLoop: any EventLoop, relay: FakeRelay) {
+        init(eventLoop: any EventLoop, relay: FakeRelay, port: UInt16 = 0) {
             var configuration = MagicSocketConfiguration(
                 dialPolicy: OpenPolicy(), relayDialer: relay, logger: Logger(label: "test")
             )
             configuration.bindAddress = .v4(.loopback)
+            configuration.port = port
             socket = MagicSocket(eventLoop: eventLoop, nodeKey: key, configuration: configuration)
             (events, continuation) = AsyncStream.makeStream(of: Event.self, bufferingPolicy: .bufferingNewest(1024))
         }
@@ -45,8 +46,8 @@ import WarrenCrypto
         let alice: Node
         let bob: Node
 
-        init(eventLoop: any EventLoop) {
-            alice = Node(eventLoop: eventLoop, relay: relay)
+        init(eventLoop: any EventLoop, alicePort: UInt16 = 0) {
+            alice = Node(eventLoop: eventLoop, relay: relay, port: alicePort)
             bob = Node(eventLoop: eventLoop, relay: relay)
         }
 
@@ -155,6 +156,19 @@ import WarrenCrypto
             pair.value.alice.socket.close()
             pair.value.bob.socket.close()
         }.get()
+    }
+
+    @Test func `a port that is taken is replaced by another`() async throws {
+        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        let squatter = try await DatagramBootstrap(group: loop).bind(host: "127.0.0.1", port: 0).get()
+        let taken = UInt16(try #require(squatter.localAddress?.port))
+        let pair = try await loop.submit { NIOLoopBound(Pair(eventLoop: loop, alicePort: taken), eventLoop: loop) }.get()
+        try await loop.flatSubmit { pair.value.alice.socket.start(sink: pair.value.alice) }.get()
+        let ports = try await loop.submit { pair.value.alice.socket.localAddresses.map(\.port) }.get()
+        #expect(ports.count == 1)
+        #expect(ports != [taken])
+        try await loop.submit { pair.value.alice.socket.close() }.get()
+        try await squatter.close()
     }
 
     @Test func `home is redialled when the relay ends the connection`() async throws {

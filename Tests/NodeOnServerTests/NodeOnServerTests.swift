@@ -9,6 +9,7 @@ import Synchronization
 import Tailcfg
 import Tailnet
 import Testing
+import WarrenCrypto
 import WarrenModel
 
 @Suite("Nodes on a real coordination server", .timeLimit(.minutes(1))) struct NodeOnServerTests {
@@ -114,6 +115,28 @@ import WarrenModel
                 try await server.deleteNode(known.id)
                 let report = try await alice.report { $0.status.loginUrl != nil }
                 #expect(report.status.state == .needsLogin)
+            }
+        }
+    }
+
+    @Test func `a key that ended is replaced before it is used, and the node asks for a login`() async throws {
+        try await Tailnets.withServer { server in
+            let alice = try await Machine("alice", server, authKey: try await server.key())
+            try await alice.running {
+                let address = try await alice.ipv4(peers: 0)
+                let old = try #require(alice.committed.withLock { $0.last?.identity })
+                try await TailnetNode.logOut(
+                    old, configuration: alice.configuration, eventLoop: MultiThreadedEventLoopGroup.singleton.next()
+                )
+                let report = try await alice.report { $0.status.loginUrl != nil }
+                #expect(report.status.state == .needsLogin)
+                let new = try #require(alice.committed.withLock { $0.last?.identity })
+                #expect(new.nodeKey.publicKey != old.nodeKey.publicKey)
+                #expect(new.oldNodeKey == old.nodeKey.publicKey)
+                #expect(!new.isRegistered)
+                try await server.approveLogin(try #require(await server.logins().first?.id))
+                let same = try await alice.ipv4(peers: 0)
+                #expect(same == address)
             }
         }
     }

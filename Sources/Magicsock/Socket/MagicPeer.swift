@@ -18,6 +18,8 @@ package final class MagicPeer {
     package var receivedByteCount: UInt64 = 0
     /// The relay through which it was last heard.
     var reverseRegion: DERPRegionID = .none
+    /// Where its last authentic ping by UDP came from: better than nothing while no path is proven.
+    var lastPingSource: AddressPort?
     /// A handshake that was begun and not answered yet, and how often it was sent again.
     var initiation: (octets: [UInt8], at: MonotonicTime, resends: Int)?
     var discoBox: NaClBox?
@@ -36,6 +38,7 @@ package final class MagicPeer {
         // A key of low order seals nothing: such a peer is reachable by relay only.
         discoBox = key.isZero ? nil : try? NaClBox(precomputing: own, key)
         endpoint.reset()
+        lastPingSource = nil
         directRemote = nil
     }
 }

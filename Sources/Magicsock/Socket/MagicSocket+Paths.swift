@@ -36,6 +36,18 @@ extension MagicSocket {
         sink?.magicSocketPathChanged(peer)
     }
 
+    /// Plans to send an initiation again while it is unanswered and no other took its place.
+    func scheduleResends(to peer: MagicPeer) {
+        guard let at = peer.initiation?.at else { return }
+        for delay in MagicsockConstants.initiationResendDelays {
+            eventLoop.assumeIsolated().scheduleTask(in: .nanoseconds(delay.wholeNanoseconds)) { [weak self, weak peer] in
+                guard let self, let peer, peer.initiation?.at == at, self.peers[peer.nodeKey] === peer else { return }
+                self.resendInitiation(to: peer, directly: peer.endpoint.best != nil)
+                self.flush()
+            }
+        }
+    }
+
     /// Gives a peer that is about to enter its relay another chance before WireGuard's five seconds are over.
     func resendInitiationSoon(to peer: MagicPeer) {
         guard let initiation = peer.initiation, initiation.resends < MagicsockConstants.initiationResends else { return }

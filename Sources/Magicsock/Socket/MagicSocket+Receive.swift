@@ -64,6 +64,7 @@ extension MagicSocket {
             let named = owners.filter { $0.nodeKey == ping.nodeKey }
             for peer in named.isEmpty ? owners : named {
                 peer.endpoint.receivePing(from: source, at: now)
+                peer.lastPingSource = source
                 if peer.endpoint.isActive(at: now) { poll(peer) }
             }
             let pong = DiscoEnvelope.seal(.pong(ping.transaction, source: source), from: discoPublicKey, with: box)

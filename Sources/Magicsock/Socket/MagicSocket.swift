@@ -60,7 +60,7 @@ package final class MagicSocket {
     /// The addresses that the sockets are bound to.
     package var localAddresses: [AddressPort] { [udpIPv4, udpIPv6].compactMap { $0?.localAddress } }
 
-    /// Binds UDP and begins; a family that the machine lacks is left out.
+    /// Binds UDP and begins; a family that the machine lacks is left out, and a port that is taken is replaced by another.
     package func start(sink: any MagicSocketSink) -> EventLoopFuture<Void> {
         self.sink = sink
         derp.onPacket = { [unowned self] peer, region, packet in receive(relayed: packet, from: peer, by: region) }
@@ -73,8 +73,13 @@ package final class MagicSocket {
             if !isConnected { requestEndpoints() }
         }
         guard configuration.usesUDP else { return eventLoop.makeSucceededVoidFuture() }
-        return bind(isIPv4: configuration.bindAddress?.isIPv4 ?? true, port: configuration.port)
+        let isIPv4 = configuration.bindAddress?.isIPv4 ?? true
+        return bind(isIPv4: isIPv4, port: configuration.port)
             .assumeIsolated()
+            .flatMapError { [unowned self] error in
+                logger.warning("UDP port not free, taking another", metadata: ["error": "\(error)"])
+                return bind(isIPv4: isIPv4, port: 0)
+            }
             .flatMap { [unowned self] in
                 guard configuration.bindAddress == nil, let port = udpIPv4?.localAddress.port else {
                     return eventLoop.makeSucceededVoidFuture()
@@ -158,11 +163,14 @@ package final class MagicSocket {
         peer.sentByteCount &+= UInt64(datagram.count)
         if datagram.count == MagicsockConstants.initiationByteCount, datagram[0] == 1 {
             peer.initiation = (datagram.array, now, 0)
+            scheduleResends(to: peer)
         }
         if let direct = route.direct, let remote = peer.directRemote {
             (direct.address.isIPv4 ? udpIPv4 : udpIPv6)?.send(datagram, to: remote)
         }
-        if route.useDERP, !sendByRelay(datagram, to: peer), route.direct == nil { drops.noPath &+= 1 }
+        if route.useDERP, !sendByRelay(datagram, to: peer), route.direct == nil {
+            sendToPingSource(datagram, of: peer)
+        }
         if route.needsPoll { poll(peer) }
     }
 
@@ -224,6 +232,15 @@ package final class MagicSocket {
         if !home.isNone, derp.isConnected(home) { return home }
         if !peer.reverseRegion.isNone, derp.isConnected(peer.reverseRegion) { return peer.reverseRegion }
         return home
+    }
+
+    /// The last resort: a peer without home that pinged us is at least heard from somewhere.
+    private func sendToPingSource(_ datagram: Span<UInt8>, of peer: MagicPeer) {
+        guard let source = peer.lastPingSource, let remote = source.socketAddress else {
+            drops.noPath &+= 1
+            return
+        }
+        (source.address.isIPv4 ? udpIPv4 : udpIPv6)?.send(datagram, to: remote)
     }
 
     func isPermitted(_ endpoint: AddressPort) -> Bool {

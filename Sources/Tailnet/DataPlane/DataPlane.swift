@@ -147,9 +147,9 @@ final class DataPlane {
         for (peer, path) in zip(wanted, paths).sorted(by: { $0.0.id > $1.0.id }) {
             let index = device.setPeer(peer.path.nodeKey, allowedIPs: peer.allowedIPs)
             if let known = descriptions[peer.id], known.path.discoKey != peer.path.discoKey,
-                known.path.nodeKey == peer.path.nodeKey
+                known.path.nodeKey == peer.path.nodeKey, !known.path.discoKey.isZero
             {
-                // The peer restarted, and its session keys with it.
+                // The peer restarted, and its session keys with it; a first key only means that control knows it by now.
                 device.resetSessions(of: index)
             }
             let entry = peers[index] ?? PlanePeer(id: peer.id, index: index, path: path)
