@@ -17,6 +17,7 @@ struct DaemonParts {
     /// In the order of their start; they end in the opposite one, so that requests end before what serves them.
     let services: [any Service]
 
+    /// Builds everything; nothing runs before the service group does, but ports are bound.
     init(
         settings: DaemonSettings,
         state: StateDirectory,

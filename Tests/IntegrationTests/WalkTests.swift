@@ -153,8 +153,12 @@ struct WalkTests {
                 }
             )
             #expect(try await api.send(.GET, "/v1/vms/web").status == 404)
-            let byID = try await api.send(.GET, "/v1/vms/\(id)")
-            #expect(byID.json.network?.cleanup?.string == "done", "\(byID)")
+            // The node is gone a moment before that is written.
+            #expect(
+                try await Poll.until(within: .seconds(5)) {
+                    try await api.send(.GET, "/v1/vms/\(id)").json.network?.cleanup?.string == "done"
+                }
+            )
             #expect(
                 try await Poll.until(within: .seconds(5)) {
                     !FileManager.default.fileExists(atPath: daemon.state("vms/\(id)").path)

@@ -6,12 +6,16 @@ import WarrenModel
 
 /// What a route answers.
 struct APIAnswer: Sendable {
+    /// The status.
     var status: HTTPResponse.Status
+    /// The header fields, beside those of every answer.
     var headers: HTTPFields
+    /// What follows them.
     var body: Body
 
     /// What the answer consists of.
     enum Body: Sendable {
+        /// Octets that are there already.
         case bytes([UInt8])
         /// Octets that come as things happen.
         case stream(@concurrent @Sendable (inout any ResponseBodyWriter) async throws -> Void)

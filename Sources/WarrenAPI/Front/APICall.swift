@@ -4,14 +4,19 @@ import WarrenModel
 
 /// One request, after everything that is the same for all of them.
 struct APICall: Sendable {
+    /// Method, target and header fields.
     let head: HTTPRequest
+    /// What the request is called in the answer and the log.
     let requestID: String
+    /// What stands for the braces in the route's path.
     let parameters: [String: String]
+    /// Who asks; nil at a route that is open to anyone.
     let principal: Principal?
     /// The media type the answer is to have.
     let mediaType: String
     /// The body, `{}` when there was none.
     let body: JSONTree
+    /// Writes lines that carry the request's id.
     let logger: Logger
     private let rawQuery: String?
 

@@ -4,6 +4,7 @@ import WarrenModel
 
 /// Knows who asks by the bearer token.
 struct Authenticator {
+    /// Where records are.
     let database: WarrenDatabase
 
     /// The one a token belongs to.

@@ -4,6 +4,7 @@ import WarrenModel
 
 /// Gives the same answer to the same request, when the client names it by `Idempotency-Key`.
 struct Idempotency {
+    /// Where records are.
     let database: WarrenDatabase
 
     /// Runs the route, or repeats what it answered before.

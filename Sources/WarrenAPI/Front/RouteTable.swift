@@ -4,6 +4,7 @@ import HTTPTypes
 ///
 /// Unlike Hummingbird's router it knows a wrong method from a wrong path, and takes no trailing slash for none.
 struct RouteTable: Sendable {
+    /// All routes.
     let routes: [APIRoute]
     private let patterns: [[Substring]]
 
@@ -22,6 +23,7 @@ struct RouteTable: Sendable {
         case nothing
     }
 
+    /// Finds what is served for a method at a path.
     func match(_ method: HTTPRequest.Method, _ path: Substring) -> Match {
         let segments = Self.segments(path)
         var others: [HTTPRequest.Method] = []

@@ -85,9 +85,13 @@ extension APIProblem {
 }
 
 extension HTTPField.Name {
+    /// `X-Request-Id`.
     static let requestID = field("X-Request-Id")
+    /// `Idempotency-Key`.
     static let idempotencyKey = field("Idempotency-Key")
+    /// `Idempotency-Replayed`.
     static let idempotencyReplayed = field("Idempotency-Replayed")
+    /// `Last-Event-ID`.
     static let lastEventID = field("Last-Event-ID")
 
     private static func field(_ text: String) -> HTTPField.Name {

@@ -6,8 +6,10 @@ import WarrenModel
 struct EventRoutes: Sendable {
     private static let streamType = "text/event-stream"
 
+    /// What the routes work with.
     let services: APIServices
 
+    /// The routes of this part.
     var routes: [APIRoute] {
         [APIRoute(.get, "/v1/events", .scope(.vmRead), produces: ["application/json", Self.streamType], events)]
     }

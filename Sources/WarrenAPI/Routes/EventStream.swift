@@ -11,8 +11,11 @@ struct EventStream: Sendable {
     // Proxies commonly cut a connection that was silent for 30 or 60 seconds.
     private static let heartbeat = Duration.seconds(15)
 
+    /// Where the log is.
     let database: WarrenDatabase
+    /// Which events are written.
     let filter: EventFilter
+    /// Whether login URLs are shown while they are good.
     let revealsLoginURLs: Bool
 
     /// Writes until the client goes or the daemon ends.

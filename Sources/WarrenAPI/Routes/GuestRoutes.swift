@@ -7,10 +7,12 @@ import WarrenModel
 struct GuestRoutes: Sendable {
     private static let plain = "text/plain; charset=utf-8"
 
+    /// What the routes work with.
     let services: APIServices
 
     private var lookup: VMLookup { VMLookup(database: services.database) }
 
+    /// The routes of this part.
     var routes: [APIRoute] {
         [
             APIRoute(.get, "/v1/vms/{vm}/network", .scope(.vmRead), network),

@@ -6,8 +6,10 @@ struct ServiceRoutes: Sendable {
     private static let html = "text/html; charset=utf-8"
     private static let plain = "text/plain; charset=utf-8"
 
+    /// What the routes work with.
     let services: APIServices
 
+    /// The routes of this part.
     var routes: [APIRoute] {
         [
             APIRoute(.get, "/livez", .open) { call in

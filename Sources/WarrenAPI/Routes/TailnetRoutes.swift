@@ -3,8 +3,10 @@ import WarrenModel
 
 /// `/v1/tailnet`: the embedded coordination server.
 struct TailnetRoutes: Sendable {
+    /// What the routes work with.
     let services: APIServices
 
+    /// The routes of this part.
     var routes: [APIRoute] {
         [
             APIRoute(.post, "/v1/tailnet/auth-keys", .scope(.admin), takesBody: true, creates: true, createAuthKey),

@@ -5,6 +5,7 @@ import WarrenModel
 
 /// Finds the VM that a path names by id or name.
 struct VMLookup: Sendable {
+    /// Where records are.
     let database: WarrenDatabase
 
     /// The record behind `{vm}`; a deleted VM only by its id, and only when that is asked for.

@@ -11,10 +11,12 @@ struct VMRoutes: Sendable {
     /// How long a request waits when it does not say.
     private static let standardWait = Duration.seconds(30)
 
+    /// What the routes work with.
     let services: APIServices
 
     private var lookup: VMLookup { VMLookup(database: services.database) }
 
+    /// The routes of this part.
     var routes: [APIRoute] {
         [
             APIRoute(.post, "/v1/vms", .scope(.vmWrite), takesBody: true, creates: true, create),

@@ -39,6 +39,7 @@ extension TargetPolicy {
 }
 
 extension HostLimits {
+    /// How much this host gives.
     init(_ configuration: DaemonConfiguration) {
         let vms = configuration.vms
         self.init(
@@ -55,6 +56,7 @@ extension HostLimits {
 }
 
 extension ServiceLimits {
+    /// The limits as the API shows them.
     init(_ vms: VMsSection) {
         self.init(
             maxVMs: vms.maxCount,
@@ -67,6 +69,7 @@ extension ServiceLimits {
 }
 
 extension AcceleratorProbe.Setting {
+    /// The setting of the configuration.
     init(_ choice: AcceleratorChoice) {
         self =
             switch choice {
@@ -78,6 +81,7 @@ extension AcceleratorProbe.Setting {
 }
 
 extension OutboundRules.PlainHTTP {
+    /// The rule of the configuration.
     init(_ choice: PlainHTTPControl) {
         self =
             switch choice {

@@ -7,6 +7,7 @@ struct StrictReader: ConfigurationVisitor {
     private let problems: ProblemList
     private var known: [String] = []
 
+    /// Begins with a mapping that stands at `path`.
     init(mapping: Node.Mapping, path: String, problems: ProblemList) {
         self.path = path
         self.problems = problems
@@ -98,9 +99,12 @@ struct StrictReader: ConfigurationVisitor {
 
 /// What one reading found: the problems, and where each value that was given stands.
 final class ProblemList {
+    /// The problems in the order they were found.
     private(set) var problems: [ConfigurationProblem] = []
+    /// The line of each value that the file gives, by its path.
     var lines: [String: Int] = [:]
 
+    /// Reports a problem.
     func note(_ path: String, _ line: Int?, _ message: String) {
         problems.append(ConfigurationProblem(path: path, line: line, message: message))
     }

@@ -5,11 +5,16 @@ import Logging
 struct LogRecord {
     /// RFC 3339, UTC, milliseconds.
     let time: String
+    /// How much it matters.
     let level: Logger.Level
+    /// Which part of the daemon says it.
     let label: String
+    /// A constant phrase.
     let message: String
+    /// What the phrase is about.
     let facts: Logger.Metadata
 
+    /// The record without a line end.
     func line(_ format: LogFormat) -> String {
         switch format {
         case .text: text
@@ -61,6 +66,7 @@ struct LogRecord {
         return result + "\""
     }
 
+    /// The time as records carry it.
     static func now() -> String {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)

@@ -8,9 +8,12 @@ struct EventTrimming: Service {
     private static let keptEvents = 100_000
     private static let interval = Duration.seconds(3600)
 
+    /// Where the log is.
     let database: WarrenDatabase
+    /// Hears when it did not work.
     let logger: Logger
 
+    /// Works until graceful shutdown.
     func run() async throws {
         await cancelWhenGracefulShutdown {
             while !Task.isCancelled {

@@ -6,9 +6,13 @@ import WarrenModel
 
 /// Whether the daemon can do its work, and what the host is.
 struct ReadinessChecks: Sendable {
+    /// Asked whether it answers.
     let database: WarrenDatabase
+    /// Asked whether it took up the VMs of the last run.
     let registry: VMRegistry
+    /// Asked for QEMU and images.
     let host: VMHost
+    /// The image that a VM gets that names none.
     let defaultImage: String
 
     /// Each check by name; a failing one says what to do.

@@ -18,8 +18,11 @@ struct TailnetNodes: VMNodeMaker {
     let plainHTTP: PlainHTTPControl
     /// What all nodes share.
     let tailnet: TailnetSection
+    /// Which addresses may be dialled that others chose.
     let policy: any DialPolicy
+    /// The loops for what belongs to no VM.
     let group: any EventLoopGroup
+    /// Gets what nodes say.
     let logger: Logger
 
     func node(for request: VMNodeRequest) -> any VMNode {
@@ -110,6 +113,7 @@ struct TailnetNodes: VMNodeMaker {
 extension TailnetNode: VMNode {}
 
 extension NodeIdentity {
+    /// The identity behind a stored one.
     init(_ record: NodeIdentityRecord) {
         self.init(
             machineKey: record.machineKey,
@@ -121,6 +125,7 @@ extension NodeIdentity {
 }
 
 extension NodeIdentityRecord {
+    /// An identity as it is stored.
     init(_ identity: NodeIdentity, control: ControlTarget, details: JSONTree) {
         self.init(
             control: control,

@@ -3,6 +3,7 @@ import NetTypes
 
 /// Tells where the HTTP API listens: the only way to find a port that the system chose.
 struct HTTPAddressFile: Sendable {
+    /// Where the file is.
     let path: String
 
     /// Writes the address.

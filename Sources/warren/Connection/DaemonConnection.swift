@@ -19,6 +19,7 @@ struct DaemonConnection {
     // An answer holds at most the output of a command, twice 1 MiB in base 64, or a console log.
     private static let largestAnswer = 64 << 20
 
+    /// A conversation that opens connections as they are needed.
     init(address: DaemonAddress, token: String?) {
         self.address = address
         self.token = token
@@ -28,6 +29,7 @@ struct DaemonConnection {
         client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
     }
 
+    /// Ends the conversation.
     func close() async {
         // The process ends; a connection that does not close in order is none to report.
         try? await client.shutdown()

@@ -2,6 +2,7 @@
 struct Table {
     private var rows: [[String]]
 
+    /// A table without rows.
     init(_ header: String...) {
         rows = [header]
     }
