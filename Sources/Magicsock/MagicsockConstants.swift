@@ -10,14 +10,16 @@ enum MagicsockConstants {
     static let pingTimeout = Duration.seconds(5)
     /// The length of a WireGuard handshake initiation, whose first octet is 1.
     static let initiationByteCount = 148
-    /// How long WireGuard leaves a lost initiation alone: until then the socket sends it again when it sees a reason.
-    static let initiationLifetime = Duration.seconds(5)
-    /// When an unanswered initiation is sent again in any case: peers learn of each other one after the other.
-    static let initiationResendDelays: [Duration] = [.milliseconds(250), .milliseconds(1_000), .milliseconds(2_500)]
-    /// How soon an initiation is sent again after a relay said that the peer is not there (yet).
-    static let initiationResendInterval = Duration.milliseconds(100)
+    /// The length of a WireGuard handshake response, whose first octet is 2.
+    static let responseByteCount = 92
+    /// How long WireGuard leaves a lost handshake alone: until then the socket sends it again when it sees a reason.
+    static let handshakeLifetime = Duration.seconds(5)
+    /// When an unanswered handshake message is sent again in any case: peers learn of each other one after the other.
+    static let handshakeResendDelays: [Duration] = [.milliseconds(250), .milliseconds(1_000), .milliseconds(2_500)]
+    /// How soon a handshake message is sent again after a relay said that the peer is not there (yet).
+    static let handshakeResendInterval = Duration.milliseconds(100)
     /// How often at the most.
-    static let initiationResends = 20
+    static let handshakeResends = 20
     /// The least time between two discovery pings to one candidate.
     static let discoveryPingInterval = Duration.seconds(5)
     /// How long after the last outbound packet a peer stays active.

@@ -13,15 +13,15 @@ package final class MagicPeer {
     /// What seals disco messages to it; zero when it speaks no disco.
     package internal(set) var discoKey: DiscoPublicKey = .zero
     /// Octets of tunnel datagrams sent to it.
-    package var sentByteCount: UInt64 = 0
+    package internal(set) var sentByteCount: UInt64 = 0
     /// Octets of tunnel datagrams that were received from it and were authentic.
-    package var receivedByteCount: UInt64 = 0
+    package private(set) var receivedByteCount: UInt64 = 0
     /// The relay through which it was last heard.
     var reverseRegion: DERPRegionID = .none
     /// Where its last authentic ping by UDP came from: better than nothing while no path is proven.
     var lastPingSource: AddressPort?
-    /// A handshake that was begun and not answered yet, and how often it was sent again.
-    var initiation: (octets: [UInt8], at: MonotonicTime, resends: Int)?
+    /// The last handshake message that nothing came back for yet, and how often a relay had to return it.
+    var handshake: (octets: [UInt8], at: MonotonicTime, resends: Int)?
     var discoBox: NaClBox?
     var directRemote: SocketAddress?
     var timer: Scheduled<Void>?
@@ -29,8 +29,11 @@ package final class MagicPeer {
 
     init(nodeKey: NodePublicKey) { self.nodeKey = nodeKey }
 
-    /// Notes that the peer answered a handshake.
-    package func noteHandshake() { initiation = nil }
+    /// Notes an authentic tunnel datagram of the peer: no handshake message need be sent again.
+    package func noteAnswered(byteCount: Int) {
+        receivedByteCount &+= UInt64(byteCount)
+        if handshake != nil { handshake = nil }
+    }
 
     func setDiscoKey(_ key: DiscoPublicKey, own: DiscoPrivateKey) {
         guard key != discoKey else { return }
@@ -84,7 +87,7 @@ package struct PeerPathStatus: Hashable, Sendable {
     /// Octets of tunnel datagrams sent.
     package var sentByteCount: UInt64
     /// Octets of tunnel datagrams received.
-    package var receivedByteCount: UInt64
+    package private(set) var receivedByteCount: UInt64
     /// The UDP addresses that may be tried.
     package var endpoints: [AddressPort]
 }

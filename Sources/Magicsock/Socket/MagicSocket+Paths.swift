@@ -32,45 +32,45 @@ extension MagicSocket {
                 "path": "\(peer.endpoint.best.map { "\($0.address)" } ?? "derp")",
             ]
         )
-        if peer.endpoint.best != nil { resendInitiation(to: peer, directly: true) }
+        if peer.endpoint.best != nil { resendHandshake(to: peer, directly: true) }
         sink?.magicSocketPathChanged(peer)
     }
 
-    /// Plans to send an initiation again while it is unanswered and no other took its place.
+    /// Plans to send a handshake message again while nothing came back and no other took its place.
     func scheduleResends(to peer: MagicPeer) {
-        guard let at = peer.initiation?.at else { return }
-        for delay in MagicsockConstants.initiationResendDelays {
+        guard let at = peer.handshake?.at else { return }
+        for delay in MagicsockConstants.handshakeResendDelays {
             eventLoop.assumeIsolated().scheduleTask(in: .nanoseconds(delay.wholeNanoseconds)) { [weak self, weak peer] in
-                guard let self, let peer, peer.initiation?.at == at, self.peers[peer.nodeKey] === peer else { return }
-                self.resendInitiation(to: peer, directly: peer.endpoint.best != nil)
+                guard let self, let peer, peer.handshake?.at == at, self.peers[peer.nodeKey] === peer else { return }
+                self.resendHandshake(to: peer, directly: peer.endpoint.best != nil)
                 self.flush()
             }
         }
     }
 
     /// Gives a peer that is about to enter its relay another chance before WireGuard's five seconds are over.
-    func resendInitiationSoon(to peer: MagicPeer) {
-        guard let initiation = peer.initiation, initiation.resends < MagicsockConstants.initiationResends else { return }
-        peer.initiation?.resends += 1
-        let interval = TimeAmount.nanoseconds(MagicsockConstants.initiationResendInterval.wholeNanoseconds)
+    func resendHandshakeSoon(to peer: MagicPeer) {
+        guard let handshake = peer.handshake, handshake.resends < MagicsockConstants.handshakeResends else { return }
+        peer.handshake?.resends += 1
+        let interval = TimeAmount.nanoseconds(MagicsockConstants.handshakeResendInterval.wholeNanoseconds)
         eventLoop.assumeIsolated().scheduleTask(in: interval) { [weak self, weak peer] in
             guard let self, let peer, self.peers[peer.nodeKey] === peer else { return }
-            self.resendInitiation(to: peer, directly: false)
+            self.resendHandshake(to: peer, directly: false)
             self.flush()
         }
     }
 
-    /// Sends an unanswered initiation again; a peer that has it already drops the copy.
-    func resendInitiation(to peer: MagicPeer, directly: Bool) {
-        guard let initiation = peer.initiation, now - initiation.at < MagicsockConstants.initiationLifetime else {
-            peer.initiation = nil
+    /// Sends an unanswered handshake message again; a peer that has it already drops the copy.
+    func resendHandshake(to peer: MagicPeer, directly: Bool) {
+        guard let handshake = peer.handshake, now - handshake.at < MagicsockConstants.handshakeLifetime else {
+            peer.handshake = nil
             return
         }
         if !directly {
-            _ = sendByRelay(initiation.octets.span, to: peer)
+            _ = sendByRelay(handshake.octets.span, to: peer)
         } else if let remote = peer.directRemote, let best = peer.endpoint.best {
             let socket = best.address.address.isIPv4 ? udpIPv4 : udpIPv6
-            socket?.send(initiation.octets.span, to: remote)
+            socket?.send(handshake.octets.span, to: remote)
             socket?.flush()
         }
     }

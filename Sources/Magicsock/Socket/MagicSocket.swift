@@ -67,7 +67,7 @@ package final class MagicSocket {
         derp.onPeerGone = { [unowned self] peer, region in
             guard let peer = peers[peer] else { return }
             if peer.reverseRegion == region { peer.reverseRegion = .none }
-            resendInitiationSoon(to: peer)
+            resendHandshakeSoon(to: peer)
         }
         derp.onHomeChange = { [unowned self] isConnected in
             if !isConnected { requestEndpoints() }
@@ -124,7 +124,7 @@ package final class MagicSocket {
             peer.setDiscoKey(description.discoKey, own: discoKey)
             let isRehomed = peer.endpoint.homeDERP != description.homeDERP
             peer.endpoint.homeDERP = description.homeDERP
-            if isRehomed { resendInitiation(to: peer, directly: false) }
+            if isRehomed { resendHandshake(to: peer, directly: false) }
             peer.endpoint.setNetworkMapCandidates(description.endpoints.filter(isPermitted), at: now)
             kept[peer.nodeKey] = peer
             if !peer.discoKey.isZero { peersByDisco[peer.discoKey, default: []].append(peer) }
@@ -161,8 +161,8 @@ package final class MagicSocket {
     package func send(_ datagram: Span<UInt8>, to peer: MagicPeer, now: MonotonicTime) {
         let route = peer.endpoint.route(at: now)
         peer.sentByteCount &+= UInt64(datagram.count)
-        if datagram.count == MagicsockConstants.initiationByteCount, datagram[0] == 1 {
-            peer.initiation = (datagram.array, now, 0)
+        if datagram.count <= MagicsockConstants.initiationByteCount, Self.isHandshake(datagram) {
+            peer.handshake = (datagram.array, now, 0)
             scheduleResends(to: peer)
         }
         if let direct = route.direct, let remote = peer.directRemote {
@@ -232,6 +232,13 @@ package final class MagicSocket {
         if !home.isNone, derp.isConnected(home) { return home }
         if !peer.reverseRegion.isNone, derp.isConnected(peer.reverseRegion) { return peer.reverseRegion }
         return home
+    }
+
+    private static func isHandshake(_ datagram: Span<UInt8>) -> Bool {
+        switch (datagram.count, datagram.isEmpty ? 0 : datagram[0]) {
+        case (MagicsockConstants.initiationByteCount, 1), (MagicsockConstants.responseByteCount, 2): true
+        default: false
+        }
     }
 
     /// The last resort: a peer without home that pinged us is at least heard from somewhere.

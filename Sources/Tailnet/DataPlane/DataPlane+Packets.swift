@@ -93,14 +93,11 @@ extension DataPlane: MagicSocketSink {
         switch verdict {
         case .packet(let index, let range):
             if let peer = peers[index] {
-                peer.path.receivedByteCount &+= UInt64(datagram.count)
+                peer.path.noteAnswered(byteCount: datagram.count)
                 deliver(range, from: peer, now: now)
             }
-        case .handshake(let index), .handshakeCompleted(let index):
-            peers[index]?.path.noteHandshake()
-            peers[index]?.path.receivedByteCount &+= UInt64(datagram.count)
-        case .keepalive(let index), .cookie(let index):
-            peers[index]?.path.receivedByteCount &+= UInt64(datagram.count)
+        case .keepalive(let index), .handshake(let index), .handshakeCompleted(let index), .cookie(let index):
+            peers[index]?.path.noteAnswered(byteCount: datagram.count)
         case .drop: break
         }
         if device.hasOutgoing { sendOutgoing(now: now, source: source, relayed: relayed) }
