@@ -61,7 +61,7 @@ struct WebhookSender: Sendable {
                     let left = deadline - .now
                     guard left > .zero else { throw HTTPClientError.deadlineExceeded }
                     let response = try await client.execute(request, timeout: .nanoseconds(left.wholeNanoseconds))
-                    return await Self.answer(response, now: now)
+                    return await Self.answer(response, now: now, deadline: deadline)
                 }
             } catch {
                 // Only when nobody was reached the next address may be tried: a second copy is no help otherwise.
@@ -90,11 +90,21 @@ struct WebhookSender: Sendable {
         return request
     }
 
-    private static func answer(_ response: HTTPClientResponse, now: Timestamp) async -> DeliveryAnswer {
+    private static func answer(
+        _ response: HTTPClientResponse,
+        now: Timestamp,
+        deadline: ContinuousClock.Instant
+    ) async -> DeliveryAnswer {
         let retryAfter = response.headers.first(name: "retry-after").flatMap { RetryAfter.parse($0, now: now) }
         if let length = response.headers.first(name: "content-length").flatMap(Int.init), length <= bodyLimit {
+            // The client's own time limit ends with the head, and a receiver that drips its body must not keep the place.
             // The status has decided already; what becomes of the body does not matter.
-            _ = try? await response.body.collect(upTo: bodyLimit)
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { _ = try? await response.body.collect(upTo: bodyLimit) }
+                group.addTask { try? await ContinuousClock().sleep(until: deadline) }  // Cancelled when the body is whole.
+                await group.next()
+                group.cancelAll()
+            }
         }
         return .status(Int(response.status.code), retryAfter: retryAfter)
     }

@@ -22,6 +22,8 @@ final class Receiver: Sendable {
     enum Reply: Sendable {
         case status(Int, headers: [(String, String)] = [], body: String = "")
         case silence
+        /// This status, and a body that never comes to its end.
+        case endlessBody(Int)
     }
 
     private struct State {
@@ -98,9 +100,19 @@ private final class ReceiverHandler: ChannelInboundHandler {
             body = []
         case .body(let buffer): body += Array(buffer.readableBytesView)
         case .end:
-            guard let head,
-                case .status(let code, let fields, let text) = receiver.receive(.init(head: head, body: body))
-            else { return }
+            guard let head else { return }
+            let code: Int
+            let fields: [(String, String)]
+            let text: String
+            switch receiver.receive(.init(head: head, body: body)) {
+            case .status(let status, let headers, let body): (code, fields, text) = (status, headers, body)
+            case .silence: return
+            case .endlessBody(let status):
+                let headers = HTTPHeaders([("content-length", "100")])
+                let response = HTTPResponseHead(version: .http1_1, status: .init(statusCode: status), headers: headers)
+                context.write(wrapOutboundOut(.head(response)), promise: nil)
+                return context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: "x")))), promise: nil)
+            }
             var headers = HTTPHeaders(fields)
             if code != 204 { headers.replaceOrAdd(name: "content-length", value: "\(text.utf8.count)") }
             let response = HTTPResponseHead(version: .http1_1, status: .init(statusCode: code), headers: headers)

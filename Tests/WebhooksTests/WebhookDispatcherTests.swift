@@ -149,6 +149,17 @@ import Webhooks
         try await receiver.close()
     }
 
+    @Test func `a receiver that never ends its answer has answered all the same`() async throws {
+        let receiver = try await Receiver(replies: [.endlessBody(200)])
+        let fixture = try await DispatchFixture(url: receiver.url())
+        try await fixture.askForLogin(1)
+        let reports = try await fixture.dispatching(timeout: .milliseconds(150)) {
+            try await fixture.waitForDelivery(.delivered)
+        }
+        #expect(reports[0].attempts.map(\.status) == [200])
+        try await receiver.close()
+    }
+
     @Test func `a newer URL replaces one that waits, and another endpoint is not held up`() async throws {
         let receiver = try await Receiver(replies: [.status(500)])
         let fixture = try await DispatchFixture(url: receiver.url())
