@@ -131,7 +131,7 @@ let package = Package(
         ),
         .target(
             name: "Store",
-            dependencies: ["WarrenModel", "WarrenCrypto", grdb, logging],
+            dependencies: ["WarrenModel", "WarrenCrypto", "NetTypes", grdb, logging],
             swiftSettings: settings
         ),
 

@@ -106,6 +106,16 @@ import WarrenModel
         #expect(throws: StoreError.foreignFile(path: fixture.databasePath)) { try fixture.open() }
     }
 
+    @Test func `goes on where a daemon died before its first transaction`() async throws {
+        let queue = try DatabaseQueue(path: fixture.databasePath)
+        let mode = try await queue.writeWithoutTransaction { try String.fetchOne($0, sql: "PRAGMA journal_mode = WAL") }
+        try queue.close()
+        #expect(mode == "wal")
+        #expect(try Data(contentsOf: URL(fileURLWithPath: fixture.databasePath)).count > 0)
+        let store = try fixture.open()
+        _ = try await fixture.makeVM("web", in: store)
+    }
+
     @Test func `notices damage before it writes`() async throws {
         let store = try fixture.open()
         for index in 0..<20 { _ = try await fixture.makeVM("vm-\(index)", in: store) }

@@ -2,6 +2,7 @@ import Foundation
 import GRDB
 import Glibc
 package import Logging
+import NetTypes
 import WarrenModel
 
 /// The durable state of one host in one SQLite file.
@@ -106,8 +107,11 @@ package final class WarrenDatabase: Sendable {
             configuration.readonly = true
             let queue = try DatabaseQueue(path: path, configuration: configuration)
             defer { try? queue.close() }  // Nothing was written; there is nothing to lose.
-            try queue.read { database in
+            return try queue.read { database in
                 let application = try Int32.fetchOne(database, sql: "PRAGMA application_id")
+                // A daemon that died between making the file and its first transaction left a header and nothing else.
+                let count = try Int.fetchOne(database, sql: "SELECT count(*) FROM sqlite_master")
+                if application == 0, count == 0 { return true }
                 guard application == Migrations.applicationID else { throw StoreError.foreignFile(path: path) }
                 let version = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
                 guard version <= Migrations.schemaVersion else {
@@ -116,8 +120,8 @@ package final class WarrenDatabase: Sendable {
                 guard try String.fetchOne(database, sql: "PRAGMA quick_check(1)") == "ok" else {
                     throw StoreError.corrupt(path: path)
                 }
+                return false
             }
-            return false
         } catch {
             throw StoreError(error, path: path)
         }

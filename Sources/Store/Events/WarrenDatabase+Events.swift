@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+import NetTypes
 package import WarrenModel
 
 extension WarrenDatabase {

@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+import NetTypes
 package import WarrenModel
 
 /// A node that is still to be logged out of its tailnet, after its VM is gone.
