@@ -5,6 +5,15 @@ package enum TailnetAddresses {
     /// The resolver of every node, `fd7a:115c:a1e0::53`.
     package static let serviceIPv6 = IPv6Address(high: ula, low: 0x53)
 
+    /// 100.64.0.0/10, the IPv4 addresses of nodes.
+    package static let ipv4Range = prefix(.v4(IPv4Address(100, 64, 0, 0)), 10)
+    /// 100.115.92.0/23, used by ChromeOS and never handed out.
+    package static let chromeOSRange = prefix(.v4(IPv4Address(100, 115, 92, 0)), 23)
+    /// fd7a:115c:a1e0::/48, the IPv6 addresses of nodes.
+    package static let ipv6Range = prefix(.v6(IPv6Address(high: ula, low: 0)), 48)
+    /// fd7a:115c:a1e0:b1a::/64, IPv4 subnets of numbered sites.
+    package static let viaRange = prefix(.v6(IPv6Address(high: viaHigh, low: 0)), 64)
+
     private static let ula: UInt64 = 0xFD7A_115C_A1E0_0000
     private static let companionHigh: UInt64 = 0xFD7A_115C_A1E0_AB12
     private static let companionLow: UInt64 = 0x4843_CD96_6200_0000
@@ -13,9 +22,18 @@ package enum TailnetAddresses {
     /// Whether a node may have this address: 100.64.0.0/10 without ChromeOS' 100.115.92.0/23, or fd7a:115c:a1e0::/48.
     package static func contains(_ address: IPAddress) -> Bool {
         switch address {
-        case .v4(let address): address.isCarrierGradeNAT && address.rawValue >> 9 != 0x6473_5C00 >> 9
-        case .v6(let address): address.high >> 16 == ula >> 16
+        case .v4: ipv4Range.contains(address) && !chromeOSRange.contains(address)
+        case .v6: ipv6Range.contains(address)
         }
+    }
+
+    /// Whether the address is one of the two service addresses.
+    package static func isService(_ address: IPAddress) -> Bool {
+        address == .v4(serviceIPv4) || address == .v6(serviceIPv6)
+    }
+
+    private static func prefix(_ address: IPAddress, _ length: Int) -> IPPrefix {
+        IPPrefix(address, length: length) ?? IPPrefix(address)
     }
 
     /// The IPv6 address that older tailnets derive from a node's IPv4 address.

@@ -77,7 +77,7 @@ package struct RouteTable: Hashable, Sendable {
         let prefixes = peer.effectiveAllowedIPs.filter { prefix in
             guard prefix == prefix.masked else { return false }
             if prefix.length == 0 { return isExitNode }
-            if prefix.isSingleAddress, TailscaleAddress.contains(prefix.address) { return true }
+            if prefix.isSingleAddress, TailnetAddresses.contains(prefix.address) { return true }
             return acceptRoutes || peer.addresses.contains(prefix)
         }
         return Set(prefixes).sorted { left, right in

@@ -25,7 +25,7 @@ struct TailnetRuleTests {
     }
 
     @Test func `hands out addresses in order and spares what is reserved`() throws {
-        var pool = try AddressPool(ipv4Range: TailscaleAddress.ipv4Range, ipv6Range: TailscaleAddress.ipv6Range)
+        var pool = try AddressPool(ipv4Range: TailnetAddresses.ipv4Range, ipv6Range: TailnetAddresses.ipv6Range)
         let first = try pool.allocate(now: ManualTime.start)
         #expect(first.ipv4.description == "100.64.0.1")
         let second = try pool.allocate(now: ManualTime.start)
@@ -33,20 +33,20 @@ struct TailnetRuleTests {
         #expect(second.ipv6.description == "fd7a:115c:a1e0::2")
         for start: UInt32 in [0x53, 0x24_0000, 0x24_6400, 0x33_5C00] {
             var pool = try AddressPool(
-                ipv4Range: TailscaleAddress.ipv4Range,
-                ipv6Range: TailscaleAddress.ipv6Range,
+                ipv4Range: TailnetAddresses.ipv4Range,
+                ipv6Range: TailnetAddresses.ipv6Range,
                 next: start
             )
             let pair = try pool.allocate(now: ManualTime.start)
-            #expect(TailscaleAddress.contains(.v4(pair.ipv4)))
-            #expect(!TailscaleAddress.isService(.v6(pair.ipv6)) && !TailscaleAddress.isService(.v4(pair.ipv4)))
+            #expect(TailnetAddresses.contains(.v4(pair.ipv4)))
+            #expect(!TailnetAddresses.isService(.v6(pair.ipv6)) && !TailnetAddresses.isService(.v4(pair.ipv4)))
             #expect(pair.ipv4.rawValue >> 8 != 0x64_6400 && pair.ipv4.rawValue >> 8 != 0x64_6464)
         }
     }
 
     @Test func `lets a freed address rest for a day, and tells when nothing is left`() throws {
         let range = try #require(IPPrefix("100.64.0.0/30"))
-        var pool = try AddressPool(ipv4Range: range, ipv6Range: TailscaleAddress.ipv6Range)
+        var pool = try AddressPool(ipv4Range: range, ipv6Range: TailnetAddresses.ipv6Range)
         let first = try pool.allocate(now: ManualTime.start)
         _ = try pool.allocate(now: ManualTime.start)
         #expect(throws: CoordinationError.addressesExhausted) { try pool.allocate(now: ManualTime.start) }
@@ -60,7 +60,7 @@ struct TailnetRuleTests {
     func `refuses ranges that clients take for foreign`(_ text: String) throws {
         let range = try #require(IPPrefix(text))
         #expect(throws: CoordinationError.invalidAddressRange(range.description)) {
-            try AddressPool(ipv4Range: range, ipv6Range: TailscaleAddress.ipv6Range)
+            try AddressPool(ipv4Range: range, ipv6Range: TailnetAddresses.ipv6Range)
         }
     }
 

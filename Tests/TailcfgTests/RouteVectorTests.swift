@@ -5,9 +5,8 @@ import Testing
 import WarrenCrypto
 
 private let routes = Result { try VectorFile("routes", in: .module).cases }
-private let addresses = Result { try VectorFile("tsaddr", in: .module).cases }
 
-@Suite("RouteTable and TailscaleAddress against golden tables")
+@Suite("RouteTable against golden tables")
 struct RouteVectorTests {
     @Test(arguments: try routes.get())
     func `routes as the reference client does`(_ vector: VectorCase) throws {
@@ -47,33 +46,4 @@ struct RouteVectorTests {
         node.normalize()
         return node
     }
-
-    @Test(arguments: try addresses.get())
-    func `knows the address plan`(_ vector: VectorCase) throws {
-        let value = vector.value
-        switch value.op?.string {
-        case "is_tailscale_ip":
-            let address = try #require(value.ip?.string.flatMap { IPAddress($0) })
-            #expect(TailscaleAddress.contains(address) == value.result?.bool)
-        case "4to6":
-            let ipv4 = try #require(value.ipv4?.string.flatMap { IPv4Address($0) })
-            let ipv6 = TailscaleAddress.companion(of: ipv4)
-            #expect(ipv6.description == value.ipv6?.string)
-            #expect(TailscaleAddress.companion(of: ipv6) == ipv4)
-        case "map_via":
-            let site = UInt32(try #require(value.site?.int))
-            let prefix = try #require(value.ipv4_prefix?.string.flatMap { IPPrefix($0) })
-            let mapped = try #require(TailscaleAddress.via6(site: site, prefix: prefix))
-            #expect(mapped.description == value.ipv6_prefix?.string)
-            guard case .v6(let first) = mapped.masked.address else { throw VectorMismatch() }
-            let unmapped = try #require(TailscaleAddress.unmapVia6(first))
-            #expect(unmapped.site == site)
-            #expect(unmapped.address.description == value.unmap_first_address?.string)
-        default:
-            Issue.record("no check for the operation \(value.op?.string ?? "")")
-        }
-    }
 }
-
-/// A vector of a shape that the suite does not understand.
-struct VectorMismatch: Error {}

@@ -17,10 +17,10 @@ package struct AddressPool: Hashable, Sendable {
     ///
     /// - Throws: `CoordinationError.invalidAddressRange` when a range lies outside what clients take for a tailnet's.
     package init(ipv4Range: IPPrefix, ipv6Range: IPPrefix, next: UInt32 = 1) throws(CoordinationError) {
-        guard TailscaleAddress.ipv4Range.contains(ipv4Range), (10...30).contains(ipv4Range.length) else {
+        guard TailnetAddresses.ipv4Range.contains(ipv4Range), (10...30).contains(ipv4Range.length) else {
             throw .invalidAddressRange(ipv4Range.description)
         }
-        guard TailscaleAddress.ipv6Range.contains(ipv6Range), (48...96).contains(ipv6Range.length) else {
+        guard TailnetAddresses.ipv6Range.contains(ipv6Range), (48...96).contains(ipv6Range.length) else {
             throw .invalidAddressRange(ipv6Range.description)
         }
         self.ipv4Range = ipv4Range.masked
@@ -63,10 +63,10 @@ package struct AddressPool: Hashable, Sendable {
         // 100.100.0.0/24, 100.100.100.0/24, ChromeOS's range, network and broadcast addresses of the whole.
         let block = address.rawValue >> 8
         if block == 0x64_6400 || block == 0x64_6464 { return nil }
-        if TailscaleAddress.chromeOSRange.contains(.v4(address)) { return nil }
+        if TailnetAddresses.chromeOSRange.contains(.v4(address)) { return nil }
         let isEdge = address.rawValue & 0x3F_FFFF == 0 || address.rawValue & 0x3F_FFFF == 0x3F_FFFF
-        if isEdge || TailscaleAddress.isService(.v6(ipv6(index))) { return nil }
-        return TailscaleAddress.via6Range.contains(.v6(ipv6(index))) ? nil : address
+        if isEdge || TailnetAddresses.isService(.v6(ipv6(index))) { return nil }
+        return TailnetAddresses.viaRange.contains(.v6(ipv6(index))) ? nil : address
     }
 
     private func ipv6(_ index: UInt32) -> IPv6Address {

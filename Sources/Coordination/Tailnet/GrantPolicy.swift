@@ -10,7 +10,7 @@ package struct GrantPolicy: Hashable, Sendable {
     package func filterRules(for node: NodeRecord) -> [FilterRule] {
         [
             FilterRule(
-                sourceIPs: [TailscaleAddress.ipv4Range.description, TailscaleAddress.ipv6Range.description],
+                sourceIPs: [TailnetAddresses.ipv4Range.description, TailnetAddresses.ipv6Range.description],
                 destinations: [FilterDestination(ip: "*")]
             )
         ]

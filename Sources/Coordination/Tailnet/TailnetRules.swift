@@ -23,8 +23,8 @@ package struct TailnetRules: Hashable, Sendable {
     /// Rules with the defaults of an embedded server.
     package init(
         domain: String = "warren.internal",
-        ipv4Range: IPPrefix = TailscaleAddress.ipv4Range,
-        ipv6Range: IPPrefix = TailscaleAddress.ipv6Range,
+        ipv4Range: IPPrefix = TailnetAddresses.ipv4Range,
+        ipv6Range: IPPrefix = TailnetAddresses.ipv6Range,
         nodeKeyLifetimeSeconds: Int64? = nil
     ) {
         self.domain = domain

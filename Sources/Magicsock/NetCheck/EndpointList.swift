@@ -68,7 +68,7 @@ package struct EndpointList: Sendable {
     private var localAddresses: [IPAddress] {
         if let boundAddress { return [boundAddress] }
         let usable = interfaceAddresses.filter {
-            !$0.isLinkLocal && !$0.isMulticast && !$0.isUnspecified && !TailscaleAddress.contains($0)
+            !$0.isLinkLocal && !$0.isMulticast && !$0.isUnspecified && !TailnetAddresses.contains($0)
         }
         let others = usable.filter { !$0.isLoopback }
         return includesLoopback || others.isEmpty ? others + usable.filter(\.isLoopback) : others
