@@ -63,6 +63,10 @@ package struct Registration: Sendable {
     private var attempt = Attempt(nodeKey: .zero, oldNodeKey: .zero, followup: "")
     private var isKeyFresh = false
     private var backoff = Backoff()
+    /// How often in a row the auth URL moved while it was waited for.
+    private var moves = 0
+    /// A server whose logins run out moves the URL now and then; one that never stops must not keep us, the store and webhooks busy.
+    private static let quickMoves = 3
 
     /// A machine at rest.
     package init() {}
@@ -75,9 +79,11 @@ package struct Registration: Sendable {
         switch event {
         case .start(let storedKey, let oldKey):
             isKeyFresh = false
+            moves = 0
             backoff.reset()
             return send(Attempt(nodeKey: storedKey, oldNodeKey: oldKey, followup: ""))
         case .startWithNewKey(let replaced):
+            moves = 0
             backoff.reset()
             return makeKey(replacing: replaced)
         case .keyMade(let key):
@@ -135,12 +141,19 @@ package struct Registration: Sendable {
                 phase = .waiting
                 return [.wait(backoff.next(using: &generator))]
             }
-            backoff.reset()
+            let hasMoved = !attempt.followup.isEmpty
             let next = Attempt(
                 nodeKey: attempt.nodeKey,
                 oldNodeKey: attempt.oldNodeKey,
                 followup: response.authURL
             )
+            if hasMoved { moves += 1 }
+            guard moves <= Self.quickMoves else {
+                attempt = next
+                phase = .waiting
+                return [.showAuthURL(response.authURL), .wait(backoff.next(using: &generator))]
+            }
+            backoff.reset()
             return [.showAuthURL(response.authURL)] + send(next)
         }
         phase = .done
