@@ -23,6 +23,15 @@ import Testing
         #expect(home == 2)
     }
 
+    @Test func `a score beyond all measure chooses another region and traps nothing`() {
+        var chooser = HomeDERPChooser()
+        let latency: [DERPRegionID: Duration] = [1: .milliseconds(5), 2: .milliseconds(50)]
+        let home = chooser.choose(latency: latency, scores: [1: 1e300], startedAt: start, now: start + .seconds(1))
+        #expect(home == 2)
+        let next = chooser.choose(latency: latency, scores: [2: .infinity], startedAt: start, now: start + .seconds(2))
+        #expect(next == 1)
+    }
+
     @Test(arguments: [(120, 1), (121, 0)])
     func `without any answer a live home connection holds for two minutes`(age: Int, home: Int64) {
         var chooser = HomeDERPChooser(home: 1)

@@ -64,6 +64,7 @@ package struct HomeDERPChooser: Sendable {
 
     private func scaled(_ latency: Duration, _ region: DERPRegionID, _ scores: [DERPRegionID: Double]) -> Duration {
         guard let score = scores[region], score > 0 else { return latency }
-        return .nanoseconds(Int64(Double(latency.wholeNanoseconds) * score))
+        // Control chooses the score: a product beyond every latency must not be one that no integer holds.
+        return .nanoseconds(Int64(min(Double(latency.wholeNanoseconds) * score, 1e18)))
     }
 }
