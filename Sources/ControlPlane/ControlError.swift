@@ -48,7 +48,7 @@ package enum ControlHandshakeFault: Equatable, Sendable {
 
 extension ControlError {
     /// Text of a foreign server cut to `limit` octets, with everything unprintable replaced.
-    static func printable(_ text: String, limit: Int = 200) -> String {
+    package static func printable(_ text: String, limit: Int = 200) -> String {
         var result = ""
         for scalar in text.unicodeScalars {
             let shown: Character = scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value) ? " " : Character(scalar)

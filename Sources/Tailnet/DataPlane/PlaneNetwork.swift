@@ -4,6 +4,7 @@ import NetTypes
 import NetWire
 import Tailcfg
 import WarrenCrypto
+import WarrenModel
 
 /// A network map in the form in which the data plane takes it: a value made off the loop, applied on it.
 struct PlaneNetwork: Sendable {
@@ -55,11 +56,12 @@ struct PlaneNetwork: Sendable {
 
     private static func addressing(_ map: NetworkMap, _ configuration: TailnetNodeConfiguration) -> GuestAddressing {
         let name = DNSName(map.selfNode.name)
-        let label = map.selfNode.name.prefix { $0 != "." }
+        // The guest's DHCP client takes it for its host name, and scripts there trust it: only a label will do.
+        let label = DNSLabel(map.selfNode.name.prefix { $0 != "." }.lowercased())
         return GuestAddressing(
             ipv4: map.selfNode.ipv4,
             ipv6: map.selfNode.ipv6,
-            hostname: label.isEmpty ? configuration.hostname : String(label),
+            hostname: label?.text ?? configuration.hostname,
             domain: name?.parent.flatMap { $0.isRoot ? nil : $0 },
             searchDomains: configuration.acceptsDNS ? map.dnsConfig.domains.compactMap { DNSName($0) } : []
         )

@@ -11,6 +11,9 @@ extension TailnetNode {
     /// Logs in and follows the map, again and again, until the task is cancelled.
     func takePart(_ client: ControlClient) async {
         var needsNewKey = false
+        // Never forgotten: a server that lets a node in and disowns it at once must not keep it busy, and honest ones do so rarely.
+        var backoff = Backoff()
+        var generator = SystemRandomNumberGenerator()
         while !Task.isCancelled {
             guard await logIn(client, withNewKey: needsNewKey) else { return }
             switch await followMap(client) {
@@ -18,6 +21,8 @@ extension TailnetNode {
             case .unknownNode: needsNewKey = false
             case .keyExpired: needsNewKey = true
             }
+            // A cancelled sleep ends the loop above.
+            try? await clock.sleep(for: backoff.next(using: &generator))
         }
     }
 

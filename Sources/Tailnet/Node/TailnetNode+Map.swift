@@ -99,6 +99,7 @@ extension TailnetNode {
     ) async {
         if let request = response.pingRequest { pings.yield(request) }
         let now = ControlTime(Date())
+        // Fails only for a first message without a node, which the client refuses before it comes here.
         guard let change = try? reducer.apply(response, now: now), let map = reducer.map else { return }
         self.map = map
         let isFirst = !isPolling
@@ -204,13 +205,15 @@ extension TailnetNode {
 extension NetworkMap {
     /// What control says is wrong, one sentence each.
     var healthTexts: [String] {
-        guard displayMessages.isEmpty else {
-            return displayMessages.sorted { $0.key < $1.key }.map { message in
-                message.value.text.isEmpty ? message.value.title : "\(message.value.title): \(message.value.text)"
-            }
+        guard !displayMessages.isEmpty else { return health.prefix(Self.healthLimit).map { ControlError.printable($0) } }
+        return displayMessages.sorted { $0.key < $1.key }.prefix(Self.healthLimit).map { message in
+            let text = message.value.text.isEmpty ? message.value.title : "\(message.value.title): \(message.value.text)"
+            return ControlError.printable(text)
         }
-        return health
     }
+
+    /// A person reads no more, and each is stored with every change of the VM.
+    private static let healthLimit = 20
 }
 
 extension Timestamp {
