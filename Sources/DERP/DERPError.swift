@@ -24,8 +24,6 @@ package enum DERPError: Error, Equatable, Sendable {
     case timedOut
     /// The other side closed; during login that is how a server refuses a key.
     case connectionClosed
-    /// A packet is larger than 64 KiB.
-    case packetTooLarge
 }
 
 /// What was wrong with a server's certificate.

@@ -28,9 +28,6 @@ package struct SymmetricState: ~Copyable {
     /// The hash over everything so far; after the last message it binds other data to the channel.
     package var handshakeHash: Octets32 { hash }
 
-    /// The chaining key, 32 octets.
-    package var currentChainingKey: SecretBytes { chainingKey }
-
     /// `MixHash`: hashes public octets into the transcript.
     package mutating func mixHash(_ bytes: Span<UInt8>) {
         hash = hash.withSpan { BLAKE2s.hash($0, bytes) }

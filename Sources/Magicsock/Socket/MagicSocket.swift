@@ -143,15 +143,6 @@ package final class MagicSocket {
         derp.setPrivateKey(key)
     }
 
-    /// Forgets all paths and finds out anew where this node is, as after a change of the host's network.
-    package func noteNetworkChange() {
-        for peer in peers.values {
-            peer.endpoint.reset()
-            bestChanged(peer)
-        }
-        requestEndpoints(isFull: true)
-    }
-
     /// The peer with this key, if control named it.
     package func peer(_ key: NodePublicKey) -> MagicPeer? { peers[key] }
 
@@ -212,9 +203,6 @@ package final class MagicSocket {
             endpoints: peer.endpoint.candidateAddresses
         )
     }
-
-    /// The short code of a relay region, for display.
-    package func relayCode(of region: DERPRegionID) -> String { derp.code(of: region) }
 
     /// The loop's clock.
     package var now: MonotonicTime { MonotonicTime(nanoseconds: NIODeadline.now().uptimeNanoseconds) }

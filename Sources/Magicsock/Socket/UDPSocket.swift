@@ -16,7 +16,7 @@ final class UDPSocket {
     // Given to NIO; its memory is used again once it is written, which a flush usually sees to at once.
     private var isBatchSpent = false
     private var needsFlush = false
-    private var segmentsOffload: Bool
+    private let segmentsOffload: Bool
 
     // 64 is the kernel's UDP_MAX_SEGMENTS; a whole batch must also fit one IP packet.
     private static let maximumSegments = 64
@@ -92,12 +92,6 @@ final class UDPSocket {
         writeBatch()
         channel.flush()
     }
-
-    /// Stops using segmentation, because this path's device refuses it.
-    func disableSegmentation() { segmentsOffload = false }
-
-    /// Whether batches are cut by the kernel.
-    var usesSegmentation: Bool { segmentsOffload }
 
     func close() { channel.close(promise: nil) }
 

@@ -46,8 +46,6 @@ package struct DHCPv4OptionCode: RawRepresentable, Hashable, Sendable {
     package static let vendorClass = DHCPv4OptionCode(rawValue: 60)
     /// Who the client is.
     package static let clientIdentifier = DHCPv4OptionCode(rawValue: 61)
-    /// The full name of the client (RFC 4702).
-    package static let fullyQualifiedName = DHCPv4OptionCode(rawValue: 81)
     /// The domains that short names are looked for in (RFC 3397).
     package static let domainSearch = DHCPv4OptionCode(rawValue: 119)
     /// Routes beside the default one (RFC 3442).

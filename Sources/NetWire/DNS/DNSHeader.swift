@@ -14,8 +14,6 @@ package struct DNSType: RawRepresentable, Hashable, Sendable {
     package static let a = DNSType(rawValue: 1)
     /// A name server.
     package static let ns = DNSType(rawValue: 2)
-    /// Another name for this one.
-    package static let cname = DNSType(rawValue: 5)
     /// The start of a zone.
     package static let soa = DNSType(rawValue: 6)
     /// A name for an address.

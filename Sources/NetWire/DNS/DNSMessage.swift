@@ -2,9 +2,6 @@ package import NetTypes
 
 /// A DNS message (RFC 1035 §4): a query of the guest or the answer to it.
 package struct DNSMessage: Equatable, Sendable {
-    /// A client without EDNS takes this many octets over UDP (RFC 1035 §2.3.4).
-    package static let plainByteCount = 512
-
     /// Joins a response to its query.
     package var identifier: UInt16
     /// Kind and outcome.

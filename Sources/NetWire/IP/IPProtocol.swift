@@ -11,8 +11,6 @@ package struct IPProtocol: RawRepresentable, Hashable, Sendable {
 
     /// ICMP for IPv4.
     @inlinable package static var icmpv4: IPProtocol { IPProtocol(rawValue: 1) }
-    /// IGMP.
-    @inlinable package static var igmp: IPProtocol { IPProtocol(rawValue: 2) }
     /// TCP.
     @inlinable package static var tcp: IPProtocol { IPProtocol(rawValue: 6) }
     /// UDP.

@@ -94,9 +94,6 @@ package struct IPv4Header: Equatable, Sendable {
         InternetChecksum.of(bytes.extracting(0..<headerByteCount)) == 0
     }
 
-    /// Whether this is a piece of a larger packet.
-    package var isFragment: Bool { moreFragments || fragmentOffset > 0 }
-
     /// The sum over the pseudo header that TCP and UDP begin with.
     package func pseudoHeader(payloadByteCount: Int) -> InternetChecksum {
         var checksum = InternetChecksum()

@@ -21,8 +21,6 @@ package struct TCPFlags: OptionSet, Hashable, Sendable {
     @inlinable package static var psh: TCPFlags { TCPFlags(rawValue: 8) }
     /// The acknowledgement number counts.
     @inlinable package static var ack: TCPFlags { TCPFlags(rawValue: 16) }
-    /// The urgent pointer counts.
-    @inlinable package static var urg: TCPFlags { TCPFlags(rawValue: 32) }
 }
 
 /// A TCP header without options (RFC 9293 §3.1).

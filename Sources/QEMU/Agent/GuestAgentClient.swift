@@ -67,11 +67,6 @@ package actor GuestAgentClient {
         try await channel.writeAndFlush(call).get()
     }
 
-    /// Sets the guest's clock.
-    package func setTime(nanosecondsSince1970: Int64) async throws {
-        _ = try await call("guest-set-time", ["time": .integer(nanosecondsSince1970)])
-    }
-
     /// The guest's host name.
     package func hostName() async throws -> String {
         try await call("guest-get-host-name")["host-name"]?.string ?? ""

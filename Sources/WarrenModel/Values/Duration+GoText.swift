@@ -69,27 +69,3 @@ extension Duration {
         return fraction.isEmpty ? "\(value / scale)" : "\(value / scale).\(fraction)"
     }
 }
-
-/// A span of time that is a Go-style string in JSON.
-package struct DurationText: Hashable, Sendable, Codable {
-    /// The span.
-    package var duration: Duration
-
-    /// Wraps a span.
-    package init(_ duration: Duration) { self.duration = duration }
-
-    /// Reads the JSON form.
-    package init(from decoder: any Decoder) throws {
-        let container = try decoder.singleValueContainer()
-        guard let duration = Duration(goText: try container.decode(String.self)) else {
-            throw DecodingError.dataCorruptedError(in: container, debugDescription: "not a duration such as 30s")
-        }
-        self.duration = duration
-    }
-
-    /// Writes the JSON form.
-    package func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
-        try container.encode(duration.goText)
-    }
-}
