@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Glibc
 import Logging
 import NIOCore
 import NetTypes
@@ -62,7 +63,8 @@ package actor VMRegistry: Service {
     ///
     /// - Throws: `VMError`.
     package func create(_ request: CreateVMRequest) async throws(VMError) -> Created {
-        guard !isStopping else { throw .shuttingDown }
+        // What is made before the VMs of an earlier daemon are taken up would be taken up with them, or for an orphan.
+        guard isReady else { throw .shuttingDown }
         var generator = SecureRandomNumberGenerator()
         let (spec, secrets) = request.resolved(defaults: host.limits.defaults, using: &generator)
         try check(spec)
@@ -255,7 +257,7 @@ package actor VMRegistry: Service {
         guard record.deletedAt == nil else { throw .notFound(reference) }
         do throws(QEMUError) {
             return try VMDirectory(path: host.vmsDirectory + "/" + record.id.description).consoleLog(tail: tail)
-        } catch .directory(_, 2) {
+        } catch .directory(_, ENOENT) {
             return []
         } catch { throw .hypervisorFailure(error.reason.message) }
     }
@@ -308,6 +310,7 @@ package actor VMRegistry: Service {
     // MARK: - Recovery
 
     private func recover() async throws {
+        // Without the folder no VM can start, and each says why.
         try? FileManager.default.createDirectory(
             atPath: host.vmsDirectory,
             withIntermediateDirectories: true,

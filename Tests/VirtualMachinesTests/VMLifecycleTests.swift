@@ -188,4 +188,19 @@ struct VMLifecycleTests {
         #expect(manual.state == .stopped)
         #expect(events(quiet) == [.crashed, .stopped])
     }
+
+    @Test(arguments: [
+        (RestartPolicy.Kind.onFailure, GuestEnd.poweredOff, VMState.stopped), (.never, .crashed(crash), .failed),
+        (.onFailure, .stoppedByUs, .stopped),
+    ])
+    func `a guest that ended for good while no daemon ran gets no node`(
+        policy: RestartPolicy.Kind,
+        end: GuestEnd,
+        next: VMState
+    ) {
+        var lifecycle = machine(.running, policy: RestartPolicy(policy: policy, maxRetries: 5))
+        let actions = lifecycle.recover(isAlive: false, end: end, autostart: true)
+        #expect(lifecycle.state == next)
+        #expect(deeds(actions) == [.stopNode])
+    }
 }

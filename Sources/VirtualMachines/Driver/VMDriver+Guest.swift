@@ -81,6 +81,8 @@ extension VMDriver {
             process.kill()
             return await leave(GuestEnd(await process.exit()), after: .zero)
         }
+        // What begins from here on nobody would end any more.
+        guard !Task.isCancelled else { return await session.close() }
         guest = session
         // A guest that was up already keeps its link as it is until the node says otherwise.
         if isLinkWanted { await setLink(up: true) } else if !attaching { await setLink(up: false) }
@@ -135,10 +137,12 @@ extension VMDriver {
     private func note(_ accelerator: Accelerator) async {
         guard record.status.accelerator != accelerator else { return }
         do {
-            record = try await host.database.updateVM(id, now: host.now) { record in
-                record.status.accelerator = accelerator
-                return []
-            }
+            adopt(
+                try await host.database.updateVM(id, now: host.now) { record in
+                    record.status.accelerator = accelerator
+                    return []
+                }
+            )
             changes.raise()
         } catch {
             logger.warning("accelerator not recorded", metadata: ["error": "\(error)"])

@@ -48,28 +48,35 @@ extension VMDriver {
         while !Task.isCancelled {
             let report = await node.report(after: version)
             guard !Task.isCancelled else { return }
+            guard await write(report, netmapChanged: report.netmapVersion != netmapVersion && netmapVersion != 0) else {
+                // A login URL may be in it, and the node may have nothing more to say: the same level is read again.
+                try? await ContinuousClock().sleep(for: .seconds(1))
+                continue
+            }
             version = report.version
-            await write(report, netmapChanged: report.netmapVersion != netmapVersion && netmapVersion != 0)
             netmapVersion = report.netmapVersion
         }
     }
 
-    private func write(_ report: NodeReport, netmapChanged: Bool) async {
+    /// Whether the report is written.
+    private func write(_ report: NodeReport, netmapChanged: Bool) async -> Bool {
         let now = host.now
         let old = record.status.network
         do {
-            record = try await host.database.updateVM(id, now: now) { record in
-                let change = NetworkChange(from: record.status.network, to: report, now: now)
-                record.status.network = change.status
-                return change.drafts(includingNetmap: netmapChanged, peers: report.peers)
-            }
+            adopt(
+                try await host.database.updateVM(id, now: now) { record in
+                    let change = NetworkChange(from: record.status.network, to: report, now: now)
+                    record.status.network = change.status
+                    return change.drafts(includingNetmap: netmapChanged, peers: report.peers)
+                }
+            )
         } catch {
-            // The node goes on; its next report carries the same level.
             logger.error("network state not written", metadata: ["error": "\(error)"])
-            return
+            return false
         }
         changes.raise()
         await updateLink(old: old)
+        return true
     }
 
     /// The link is up while the node runs, and toggled when its addresses change, so that the guest asks for its lease again.
@@ -87,17 +94,19 @@ extension VMDriver {
         guard let network = record.status.network, network.state != .stopped else { return }
         let now = host.now
         do {
-            record = try await host.database.updateVM(id, now: now) { record in
-                guard var network = record.status.network else { return [] }
-                let previous = network.state
-                network.enter(.stopped, now: now)
-                network.loginUrl = nil
-                network.loginUrlSince = nil
-                network.homeDerp = nil
-                network.peerCount = 0
-                record.status.network = network
-                return [.stateChanged(to: .stopped, from: previous)]
-            }
+            adopt(
+                try await host.database.updateVM(id, now: now) { record in
+                    guard var network = record.status.network else { return [] }
+                    let previous = network.state
+                    network.enter(.stopped, now: now)
+                    network.loginUrl = nil
+                    network.loginUrlSince = nil
+                    network.homeDerp = nil
+                    network.peerCount = 0
+                    record.status.network = network
+                    return [.stateChanged(to: .stopped, from: previous)]
+                }
+            )
             changes.raise()
         } catch {
             logger.error("network state not written", metadata: ["error": "\(error)"])

@@ -59,6 +59,9 @@ package actor VMDriver {
     /// Whether everything about the VM is gone.
     package private(set) var isFinished = false
 
+    /// Whether nobody empties the inbox any more.
+    private var hasEnded = false
+
     /// More waiting requests than this are refused: nobody needs them.
     private static let inboxLimit = 64
 
@@ -93,6 +96,7 @@ package actor VMDriver {
         } onCancel: {
             Task { await self.wakeUp() }  // Ends with the one call; the loop above is its owner.
         }
+        hasEnded = true
         for input in inbox {
             if case .request(_, let reply) = input {
                 reply.resume(returning: .failure(isFinished ? .notFound("\(id)") : .shuttingDown))
@@ -109,6 +113,7 @@ package actor VMDriver {
     /// Asks for something; returns once the transaction with it is written.
     package func perform(_ request: LifecycleRequest) async -> Result<Transition, VMError> {
         guard !isFinished else { return .failure(.notFound("\(id)")) }
+        guard !hasEnded else { return .failure(.shuttingDown) }
         guard inbox.count < Self.inboxLimit else {
             return .failure(
                 .capacityExceeded(StateReason(code: "vm-busy", message: "Too many requests wait for this VM."))
@@ -177,7 +182,7 @@ package actor VMDriver {
             drafts.count > 0 || lifecycle.state != record.status.state || lifecycle.reason != record.status.stateReason
                 || lifecycle.desired != record.status.desiredState
         else { return }
-        record = try await host.database.updateVM(id, now: now) { record in
+        let written = try await host.database.updateVM(id, now: now) { record in
             if record.status.state != lifecycle.state { record.status.stateSince = now }
             record.status.state = lifecycle.state
             record.status.desiredState = lifecycle.desired
@@ -185,11 +190,24 @@ package actor VMDriver {
             record.status.stateDeadline = lifecycle.state.isTransient ? deadline.map { now + $0 } : nil
             return drafts
         }
+        adopt(written)
         logger.info(
             "state",
             metadata: ["state": "\(lifecycle.state.rawValue)", "reason": "\(lifecycle.reason?.code ?? "-")"]
         )
         changes.raise()
+    }
+
+    /// Takes over what a transaction left.
+    ///
+    /// Two that ran side by side may answer in any order; the later one must win, or a state would be forgotten until the next change.
+    func adopt(_ written: VMRecord) {
+        let status = written.status
+        guard status.generation >= record.status.generation, status.stateGeneration >= record.status.stateGeneration
+        else {
+            return
+        }
+        record = written
     }
 
     /// By when a transient state ends, as far as its actions tell.
@@ -288,7 +306,7 @@ package actor VMDriver {
             logger.warning("VM directory not removed", metadata: ["path": "\(failure)"])
         }
         do {
-            record = try await host.database.finishDeletion(of: id, now: host.now)
+            adopt(try await host.database.finishDeletion(of: id, now: host.now))
             isFinished = true
             logger.info("deleted")
         } catch {

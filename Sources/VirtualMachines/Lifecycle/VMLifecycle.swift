@@ -126,8 +126,10 @@ package struct VMLifecycle: Hashable, Sendable {
                 guard case .crashed(let reason) = end else { return enter(.stopped) }
                 return [.record(EventDraft(.crashed, reason: reason))] + enter(.stopped, reason)
             }
-            return state == .starting && end == .neverRan
-                ? [.runNode, .launchQEMU] : ended(end, wasStable: true) + [.runNode]
+            if state == .starting, end == .neverRan { return [.runNode, .launchQEMU] }
+            let actions = ended(end, wasStable: true)
+            // A guest that does not start again needs no node.
+            return state == .starting ? actions + [.runNode] : actions
         case (.creating, false): return desired == .running ? begin().actions : enter(.stopped)
         case (.stopped, false), (.failed, false), (.paused, _), (.suspended, _), (.pausing, _), (.resuming, _),
             (.suspending, _):
