@@ -1,11 +1,10 @@
 import Logging
 import ServiceLifecycle
 import Store
+import WarrenAPI
 
-/// Keeps the log of events at a bounded length.
+/// Keeps events, deliveries that are over and deleted VMs from filling the disk.
 struct EventTrimming: Service {
-    // About 50 MiB of rows; a reader that is further behind is told with 410 and begins anew.
-    private static let keptEvents = 100_000
     private static let interval = Duration.seconds(3600)
 
     /// Where the log is.
@@ -18,9 +17,9 @@ struct EventTrimming: Service {
         await cancelWhenGracefulShutdown {
             while !Task.isCancelled {
                 do {
-                    try await database.trimEvents(keeping: Self.keptEvents)
+                    try await database.forgetOldRows(now: .now)
                 } catch {
-                    logger.warning("events not trimmed", metadata: ["error": "\(error)"])
+                    logger.warning("old rows not forgotten", metadata: ["error": "\(error)"])
                 }
                 // Cancelled when the daemon ends, which the loop then sees.
                 try? await Task.sleep(for: Self.interval)
