@@ -40,6 +40,25 @@ package struct NetworkMap: Hashable, Sendable {
     /// The peers in the order of their numbers.
     package var sortedPeers: [Node] { peers.values.sorted { $0.id < $1.id } }
 
+    /// Our clock corrected by control's.
+    package func correctedTime(_ now: ControlTime) -> ControlTime { now.adding(seconds: controlClockOffsetSeconds) }
+
+    /// Whether the own key has ended.
+    package func isSelfExpired(at now: ControlTime) -> Bool { selfNode.isExpired(at: correctedTime(now)) }
+
+    /// The earliest end of a key that still lies ahead, own and peers'.
+    package func nextExpiry(after now: ControlTime) -> ControlTime? {
+        let now = correctedTime(now)
+        var earliest: ControlTime?
+        func consider(_ node: Node) {
+            guard !node.keyExpiry.isZero, node.keyExpiry > now else { return }
+            earliest = min(earliest ?? node.keyExpiry, node.keyExpiry)
+        }
+        consider(selfNode)
+        for node in peers.values { consider(node) }
+        return earliest.map { $0.adding(seconds: -controlClockOffsetSeconds) }
+    }
+
     /// The messages for the user by id.
     package var messages: [String: DisplayMessage] {
         guard displayMessages.isEmpty else { return displayMessages }

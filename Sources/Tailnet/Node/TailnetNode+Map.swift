@@ -116,10 +116,10 @@ extension TailnetNode {
     /// Brings status and data plane in step with the map.
     private func applyMap(now: ControlTime) async {
         guard let map else { return }
-        let corrected = now.adding(seconds: map.controlClockOffsetSeconds)
-        let isExpired = map.selfNode.isExpired(at: corrected)
-        nextPeerExpiry = map.peers.values.map(\.keyExpiry).filter { !$0.isZero && $0 > corrected }.min()
-        let network = isExpired ? nil : PlaneNetwork(map: map, configuration: configuration, now: corrected)
+        let isExpired = map.isSelfExpired(at: now)
+        nextExpiry = map.nextExpiry(after: now)
+        let network =
+            isExpired ? nil : PlaneNetwork(map: map, configuration: configuration, now: map.correctedTime(now))
         await onPlane { $0.apply(network) }
         change(peers: map.sortedPeers.map { PeerStatus($0) }) { status in
             status.addresses = map.selfNode.addresses.map { "\($0.address)" }
@@ -141,14 +141,11 @@ extension TailnetNode {
     private func checkExpiry(_ expiry: AsyncStream<Void>.Continuation) async {
         expiry.yield()
         let now = ControlTime(Date())
-        if let map, let due = nextPeerExpiry, due <= now.adding(seconds: map.controlClockOffsetSeconds) {
-            await applyMap(now: now)
-        }
+        if let due = nextExpiry, due <= now { await applyMap(now: now) }
     }
 
     private var isKeyExpired: Bool {
-        guard let map else { return false }
-        return map.selfNode.isExpired(at: ControlTime(Date()).adding(seconds: map.controlClockOffsetSeconds))
+        map?.isSelfExpired(at: ControlTime(Date())) == true
     }
 
     // MARK: Telling control

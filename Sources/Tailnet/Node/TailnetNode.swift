@@ -31,7 +31,7 @@ package actor TailnetNode {
     var status: NetworkStatus
     var isPolling = false
     var reducer = NetworkMapReducer()
-    var nextPeerExpiry: ControlTime?
+    var nextExpiry: ControlTime?
     var discoKey = DiscoPublicKey.zero
     // At one from the start, so that a reader that knows nothing gets the first state at once.
     private let signal = LevelSignal(level: 1)
