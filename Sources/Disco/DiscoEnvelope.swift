@@ -44,6 +44,7 @@ package enum DiscoEnvelope {
         return header(of: sender) + box.seal(payload.span)
     }
 
+    /// The message in clear.
     static func payload(of message: DiscoMessage) -> [UInt8] {
         unsafe [UInt8](unsafeUninitializedCapacity: message.byteCount) { buffer, count in
             var output = unsafe OutputRawSpan(buffer: UnsafeMutableRawBufferPointer(buffer), initializedCount: 0)
@@ -52,6 +53,7 @@ package enum DiscoEnvelope {
         }
     }
 
+    /// What stands before the sealed part.
     static func header(of sender: DiscoPublicKey) -> [UInt8] {
         [0x54, 0x53, 0xF0, 0x9F, 0x92, 0xAC] + sender.bytes
     }

@@ -119,6 +119,7 @@ package struct DiscoPing: Hashable, Sendable {
         self.paddingByteCount = paddingByteCount
     }
 
+    /// Reads the fields.
     init(body: Span<UInt8>) throws(WireError) {
         guard body.count >= TransactionID.byteCount else { throw .truncated }
         transaction = TransactionID(body, at: 0)
@@ -127,10 +128,12 @@ package struct DiscoPing: Hashable, Sendable {
         paddingByteCount = body.count - TransactionID.byteCount - (hasKey ? NodePublicKey.byteCount : 0)
     }
 
+    /// How many octets `append` writes.
     var bodyByteCount: Int {
         TransactionID.byteCount + (nodeKey == nil ? 0 : NodePublicKey.byteCount) + paddingByteCount
     }
 
+    /// Writes the fields.
     func append(to output: inout OutputRawSpan) {
         transaction.append(to: &output)
         nodeKey?.append(to: &output)
@@ -153,6 +156,7 @@ package enum DiscoRelayKind: UInt8, Sendable, CaseIterable {
     /// Grants a relay endpoint.
     case allocateEndpointResponse = 9
 
+    /// The least that may come.
     var minimumBodyByteCount: Int {
         // A relay endpoint: three disco keys, lamport clock, VNI, two lifetimes and at least one address.
         let relayEndpoint = 3 * 32 + 8 + 4 + 8 + 8 + 18

@@ -79,11 +79,13 @@ package struct IPPrefix: Hashable, Sendable {
         contains(other) || other.contains(self)
     }
 
+    /// The first `length` bits of 32.
     @usableFromInline
     static func mask32(_ length: Int) -> UInt32 {
         length <= 0 ? 0 : length >= 32 ? .max : .max << UInt32(32 - length)
     }
 
+    /// The first `length` bits of 64.
     @usableFromInline
     static func mask64(_ length: Int) -> UInt64 {
         length <= 0 ? 0 : length >= 64 ? .max : .max << UInt64(64 - length)

@@ -2,6 +2,7 @@
 ///
 /// Every piece but the last must have an even number of octets.
 package struct InternetChecksum: Sendable {
+    /// The sum so far, its carries not yet folded in.
     @usableFromInline
     var sum: UInt64 = 0
 
@@ -40,6 +41,7 @@ package struct InternetChecksum: Sendable {
         add(half: address.low)
     }
 
+    /// Adds eight octets at once.
     @usableFromInline
     mutating func add(half: UInt64) {
         sum &+= (half >> 48) &+ (half >> 32 & 0xFFFF) &+ (half >> 16 & 0xFFFF) &+ (half & 0xFFFF)

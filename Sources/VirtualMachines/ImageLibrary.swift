@@ -116,7 +116,9 @@ package struct Image: Hashable, Sendable {
 package struct ImageManifest: Hashable, Sendable, Codable {
     /// A file of the image, by its name in the image's folder.
     package struct File: Hashable, Sendable, Codable {
+        /// The name in the folder.
         package let file: String
+        /// How long it is.
         package let byteCount: Int64
         /// 64 hex digits.
         package let sha256: String
@@ -124,11 +126,17 @@ package struct ImageManifest: Hashable, Sendable, Codable {
 
     /// The version of this format, 1.
     package let format: Int
+    /// What the image calls itself.
     package let name: String
+    /// The processors that it runs on, `x86_64`.
     package let architecture: String
+    /// The kernel.
     package let kernel: File
+    /// The initial file system.
     package let initramfs: File
+    /// What every kernel command line begins with.
     package let kernelArguments: String
+    /// With less the guest does not come up.
     package let minimumMemoryMiB: Int
     /// Which guest agent answers: `warren`, `qemu-ga`, or absent for none.
     package let agent: String?
@@ -136,9 +144,13 @@ package struct ImageManifest: Hashable, Sendable, Codable {
 
 /// Why an image cannot be used.
 package enum ImageError: Error, Hashable, Sendable {
+    /// No folder has an image of this name.
     case notFound(String)
+    /// A file is missing, malformed or forbidden.
     case unreadable(String, file: String)
+    /// A file is not the one that the manifest names.
     case damaged(String, file: String)
+    /// The format or the architecture is another one.
     case unsupported(String)
 
     /// The reason as a VM shows it.

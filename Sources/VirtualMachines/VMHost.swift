@@ -25,6 +25,7 @@ package struct VMHost: Sendable {
     package let group: any EventLoopGroup
     /// How long a guest may take to stop when nobody says.
     package let stopTimeout: Duration
+    /// Where what happens to VMs is logged.
     package let logger: Logger
 
     /// Joins the parts.

@@ -13,7 +13,9 @@ package import WarrenModel
 package actor VMRegistry: Service {
     /// A VM that was just made, and the webhook secrets that were made for it and are shown only now.
     package struct Created: Sendable {
+        /// The VM.
         package let record: VMRecord
+        /// The secrets of callbacks that came without one.
         package let madeSecrets: [CallbackKind: WebhookSecret]
 
         /// Joins the two.
@@ -23,6 +25,7 @@ package actor VMRegistry: Service {
         }
     }
 
+    /// What its VMs share.
     package nonisolated let host: VMHost
     private var drivers: [VMID: VMDriver] = [:]
     private var tasks: [VMID: Task<Void, Never>] = [:]

@@ -26,6 +26,7 @@ actor PinnedClients {
     private var entries: [Key: Entry] = [:]
     private var useCount: UInt64 = 0
 
+    /// Keeps clients on the loops of `group`.
     init(group: any EventLoopGroup, connectTimeout: Duration) {
         self.group = group
         self.connectTimeout = connectTimeout

@@ -17,6 +17,7 @@ package struct TargetPolicy: DialPolicy, WebTargetPolicy {
 
     /// Where control servers may be spoken to without TLS.
     package enum PlainHTTPRule: String, Sendable, CaseIterable {
+        /// Nowhere, on this machine, or everywhere.
         case never, loopback, always
     }
 

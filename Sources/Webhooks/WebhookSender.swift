@@ -16,10 +16,15 @@ enum DeliveryAnswer: Equatable, Sendable {
 
 /// Makes one delivery: resolves the host once, asks the policy, and connects to the address that was asked about.
 struct WebhookSender: Sendable {
+    /// Judges URLs and addresses.
     let policy: any DialPolicy & WebTargetPolicy
+    /// Finds the addresses.
     let resolver: any HostResolver
+    /// Lends a client for one address.
     let clients: PinnedClients
+    /// How long a delivery may take.
     let timeout: Duration
+    /// How receivers see us.
     let userAgent: String
 
     /// How many addresses of a host are tried.

@@ -51,7 +51,9 @@ package struct DHCPv4OptionCode: RawRepresentable, Hashable, Sendable {
     /// Routes beside the default one (RFC 3442).
     package static let classlessRoutes = DHCPv4OptionCode(rawValue: 121)
 
+    /// Fills space and has no length.
     static let pad = DHCPv4OptionCode(rawValue: 0)
+    /// Ends the options and has no length.
     static let end = DHCPv4OptionCode(rawValue: 255)
 }
 

@@ -51,6 +51,7 @@ package actor GuestAgentClient {
 
     /// The ways to end a guest.
     package enum ShutdownMode: String, Sendable {
+        /// Power off, stand still, or start again.
         case powerdown, halt, reboot
     }
 

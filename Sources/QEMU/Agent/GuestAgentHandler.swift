@@ -3,8 +3,11 @@ import WarrenModel
 
 /// A command on its way to the guest's agent.
 struct AgentCall: Sendable {
+    /// The command's name.
     let command: String
+    /// What it is given.
     let arguments: [String: JSONTree]
+    /// How long its answer may take.
     let timeout: Duration
     /// Nil for a command that is not answered when it succeeds.
     let answer: EventLoopPromise<JSONTree>?
@@ -35,6 +38,7 @@ final class GuestAgentHandler: ChannelDuplexHandler {
     private var current: AgentCall?
     private var timeout: Scheduled<Void>?
 
+    /// Fulfils `ready` when the agent answers.
     init(ready: EventLoopPromise<Void>, maxLine: Int = QEMUDefaults.maxAgentLine) {
         self.ready = ready
         self.maxLine = maxLine

@@ -6,6 +6,7 @@ package import WarrenModel
 package actor AcceleratorProbe {
     /// What the configuration asks for.
     package enum Setting: String, Hashable, Sendable, CaseIterable {
+        /// KVM where it works; never; or nothing else.
         case auto, tcg, kvm
     }
 

@@ -47,6 +47,7 @@ package struct QEMUInstallation: Hashable, Sendable {
         return names.filter { $0.hasPrefix("pc-i440fx-") }.max { version($0).lexicographicallyPrecedes(version($1)) }
     }
 
+    /// The number in the answer to `--version`.
     static func versionNumber(in text: String) -> String {
         let words = text.split(whereSeparator: { $0 == " " || $0 == "\n" })
         guard let index = words.firstIndex(of: "version"), index + 1 < words.endIndex else { return "unknown" }

@@ -4,9 +4,13 @@ import Subprocess
 enum ShortTool {
     /// What a program left behind.
     struct Result: Sendable {
+        /// Whether it ended with code 0.
         let isSuccess: Bool
+        /// Its exit code; nil when a signal ended it.
         let exitCode: Int32?
+        /// Its standard output.
         let output: String
+        /// Its error output.
         let errors: String
     }
 

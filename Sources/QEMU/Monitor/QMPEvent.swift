@@ -44,7 +44,9 @@ package enum QMPEvent: Hashable, Sendable {
 
 /// What the virtual machine inside QEMU is doing (QEMU's RunState).
 package struct QMPRunState: RawRepresentable, Hashable, Sendable {
+    /// QEMU's word.
     package let rawValue: String
+    /// Takes any word; unknown ones survive.
     package init(rawValue: String) { self.rawValue = rawValue }
 
     /// The virtual CPUs run.

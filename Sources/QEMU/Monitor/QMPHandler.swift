@@ -3,9 +3,13 @@ import WarrenModel
 
 /// A command on its way to the monitor.
 struct QMPCall: Sendable {
+    /// The command's name.
     let command: String
+    /// What it is given.
     let arguments: [String: JSONTree]
+    /// How long its answer may take.
     let timeout: Duration
+    /// Gets the answer, or why there is none.
     let answer: EventLoopPromise<JSONTree>
 }
 
@@ -29,6 +33,7 @@ final class QMPHandler: ChannelDuplexHandler {
     private var lastID: Int64 = 0
     private var isClosed = false
 
+    /// Fulfils `greeting` when the monitor speaks; `onEvent` runs on the loop.
     init(greeting: EventLoopPromise<Void>, onEvent: @escaping @Sendable (QMPEvent) -> Void) {
         self.greeting = greeting
         self.onEvent = onEvent

@@ -9,6 +9,7 @@ final class LineHandler: ChannelInboundHandler {
     private var buffer = ByteBuffer()
     private var searched = 0
 
+    /// Takes lines of at most `limit` octets.
     init(limit: Int) { self.limit = limit }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {

@@ -12,6 +12,7 @@ package struct ShimStatus: Hashable, Sendable {
     /// How QEMU is confined: `namespaces`, `landlock-and-network` or `landlock`.
     package let confinement: String
 
+    /// Reads the shim's status line; nil for another line.
     init?(_ tree: JSONTree) {
         guard tree["event"]?.string == "running", let shim = tree["shimPid"]?.integer,
             let qemu = tree["qemuPid"]?.integer,

@@ -10,14 +10,23 @@ import WarrenModel
 package final class VMDirectory: Sendable {
     /// What stands in the directory.
     package enum Entry: String, Hashable, Sendable, CaseIterable {
+        /// Held while the shim lives.
         case lock
+        /// How the last run ended.
         case exitReport = "exit.json"
+        /// The shim's socket.
         case control = "shim.sock"
+        /// QEMU's working directory.
         case run
+        /// The monitor's socket.
         case monitor = "run/qmp.sock"
+        /// The socket to the agent in the guest.
         case agent = "run/agent.sock"
+        /// The socket of the serial console.
         case console = "run/console.sock"
+        /// The socket of the NIC's frames.
         case nic = "run/net.sock"
+        /// The end of what the guest wrote to its console.
         case consoleLog = "run/console.log"
     }
 

@@ -8,6 +8,7 @@ enum Migrations {
     /// The schema that this version reads and writes.
     static var schemaVersion: Int { steps.count }
 
+    /// Each step brings the schema from its index to the next number.
     static let steps: [@Sendable (Database) throws -> Void] = [createFirstSchema]
 
     /// Runs what is missing, each step in a transaction of its own together with its number.

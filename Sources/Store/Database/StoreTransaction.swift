@@ -4,7 +4,9 @@ import WarrenModel
 
 /// One write transaction, and what it adds that others wait for.
 struct StoreTransaction {
+    /// The connection inside the transaction.
     let database: Database
+    /// Seals what must not lie in clear.
     let vault: SecretVault
     /// The newest event written, if any.
     var latestEvent: Int64?
@@ -13,11 +15,13 @@ struct StoreTransaction {
     /// Whether logout jobs were added.
     var hasLogouts = false
 
+    /// A transaction that has changed nothing yet.
     init(database: Database, vault: SecretVault) {
         self.database = database
         self.vault = vault
     }
 
+    /// Runs one statement.
     func execute(_ sql: String, _ arguments: StatementArguments = StatementArguments()) throws {
         try database.execute(sql: sql, arguments: arguments)
     }

@@ -11,11 +11,17 @@ import WarrenModel
 package final class WarrenDatabase: Sendable {
     /// Where the file is.
     package let path: String
+    /// The connections: one writes, several read.
     let pool: DatabasePool
+    /// Seals what must not lie in clear.
     let vault: SecretVault
+    /// Where the store logs.
     let logger: Logger
+    /// The number of the newest event.
     let eventSignal: LevelSignal
+    /// How often deliveries were added.
     let outboxSignal: LevelSignal
+    /// How often logout jobs were added.
     let logoutSignal: LevelSignal
 
     /// Opens or makes `warren.sqlite` and `secret.key` in a state directory that exists.
@@ -61,6 +67,7 @@ package final class WarrenDatabase: Sendable {
         _ = try await read { try Int.fetchOne($0, sql: "SELECT count(*) FROM facts") }
     }
 
+    /// Reads in one snapshot.
     func read<Value: Sendable>(_ body: @Sendable (Database) throws -> Value) async throws(StoreError) -> Value {
         do { return try await pool.read(body) } catch { throw StoreError(error, path: path) }
     }

@@ -20,6 +20,7 @@ package struct EventRecord: Equatable, Sendable {
         return copy
     }
 
+    /// Reads a row of `events`.
     init(_ row: Row, vault: SecretVault) throws {
         let id = try row.parsed("id") { EventID($0) }
         event = Event(

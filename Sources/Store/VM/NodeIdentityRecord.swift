@@ -36,16 +36,21 @@ package struct NodeIdentityRecord: Sendable {
 
 /// The keys of an identity as the document that is sealed.
 struct NodeKeysDocument: Codable {
+    /// The machine's private key.
     var machineKey: String
+    /// The node's private key.
     var nodeKey: String
+    /// The public key before it.
     var oldNodeKey: String?
 
+    /// Writes the keys as text.
     init(_ identity: NodeIdentityRecord) {
         machineKey = identity.machineKey.text
         nodeKey = identity.nodeKey.text
         oldNodeKey = identity.oldNodeKey?.text
     }
 
+    /// The identity that the keys belong to.
     func identity(control: ControlTarget, isRegistered: Bool, details: JSONTree) throws -> NodeIdentityRecord {
         guard let machineKey = MachinePrivateKey(text: machineKey), let nodeKey = NodePrivateKey(text: nodeKey) else {
             throw StoreError.failed(code: -1, message: "stored keys cannot be read")

@@ -133,6 +133,7 @@ extension WarrenDatabase {
 }
 
 extension StoreTransaction {
+    /// Adds a job that is due at once.
     mutating func addLogout(of identity: NodeIdentityRecord, vm: VMID, now: Timestamp) throws {
         try execute(
             """

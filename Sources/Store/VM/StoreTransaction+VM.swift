@@ -3,11 +3,13 @@ import GRDB
 import WarrenModel
 
 extension StoreTransaction {
+    /// The VM with this id.
     func vm(_ id: VMID) throws -> VMRecord? {
         try Row.fetchOne(database, sql: "SELECT * FROM vms WHERE id = ?", arguments: [id.description])
             .map { try VMRecord($0, vault: vault) }
     }
 
+    /// Writes a new row of `vms`.
     func insert(_ record: VMRecord, secrets: VMSecrets) throws {
         do {
             try execute(
@@ -28,6 +30,7 @@ extension StoreTransaction {
         }
     }
 
+    /// Writes a VM as it is now.
     func update(_ record: VMRecord) throws {
         do {
             try execute(
@@ -47,11 +50,13 @@ extension StoreTransaction {
         }
     }
 
+    /// A VM's secrets.
     func secrets(of id: VMID) throws -> VMSecrets? {
         try Data.fetchOne(database, sql: "SELECT sealed_secrets FROM vms WHERE id = ?", arguments: [id.description])
             .map { try vault.open(VMSecrets.self, $0, for: .secrets(of: id)) }
     }
 
+    /// Replaces a VM's secrets.
     func save(_ secrets: VMSecrets, of id: VMID) throws {
         try execute(
             "UPDATE vms SET sealed_secrets = ? WHERE id = ?",

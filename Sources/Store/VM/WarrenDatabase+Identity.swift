@@ -30,10 +30,12 @@ extension WarrenDatabase {
 }
 
 extension StoreTransaction {
+    /// The identity of a VM's node.
     func identity(of id: VMID) throws -> NodeIdentityRecord? {
         try NodeIdentityRecord.fetch(database, id, vault: vault)
     }
 
+    /// Writes an identity, sealed.
     func save(_ identity: NodeIdentityRecord, of id: VMID) throws {
         try execute(
             """
@@ -51,6 +53,7 @@ extension StoreTransaction {
 }
 
 extension NodeIdentityRecord {
+    /// Reads the row of a VM.
     static func fetch(_ database: Database, _ id: VMID, vault: SecretVault) throws -> NodeIdentityRecord? {
         try Row.fetchOne(
             database,

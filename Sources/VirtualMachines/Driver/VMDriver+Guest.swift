@@ -6,16 +6,21 @@ import WarrenModel
 
 /// One run of a guest: its QEMU, the monitor and the agent.
 final class GuestSession: Sendable {
+    /// The QEMU behind its shim.
     let process: QEMUProcess
+    /// Its monitor.
     let monitor: QMPClient
+    /// The agent inside the guest.
     let agent: GuestAgentClient
 
+    /// Joins the three.
     init(process: QEMUProcess, monitor: QMPClient, agent: GuestAgentClient) {
         self.process = process
         self.monitor = monitor
         self.agent = agent
     }
 
+    /// Ends QEMU at once.
     func kill() { process.kill() }
 
     /// Lets go of everything; the guest goes on.
@@ -28,6 +33,7 @@ final class GuestSession: Sendable {
         try? await monitor.systemPowerdown()
     }
 
+    /// Lets go of everything when the guest has ended.
     func close() async {
         await monitor.close()
         await agent.close()

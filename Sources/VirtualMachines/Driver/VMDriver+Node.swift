@@ -116,10 +116,12 @@ extension VMDriver {
 
 /// The difference between what a VM showed of its network and what its node reports now: pure.
 struct NetworkChange {
+    /// What the VM showed before.
     let old: NetworkStatus?
     /// What the VM shows from now on.
     let status: NetworkStatus
 
+    /// Compares the two at `now`.
     init(from old: NetworkStatus?, to report: NodeReport, now: Timestamp) {
         self.old = old
         var status = report.status

@@ -14,8 +14,11 @@ package import WarrenModel
 package actor VMDriver {
     /// Something in the inbox.
     enum Input {
+        /// A user asks, and waits for the answer.
         case request(LifecycleRequest, CheckedContinuation<Result<Transition, VMError>, Never>)
+        /// Something happened to the guest.
         case occurrence(LifecycleOccurrence)
+        /// The VM is to be taken up as an earlier daemon left it.
         case recover
     }
 
@@ -36,9 +39,13 @@ package actor VMDriver {
     /// The tasks of a driver, at most one of each.
     enum Chore: Hashable { case guest, agent, node, grace, launch }
 
+    /// Which VM it is.
     package nonisolated let id: VMID
+    /// What it shares with the other VMs.
     let host: VMHost
+    /// Logs under the VM's id.
     let logger: Logger
+    /// The one loop that the VM's connections and packets stay on.
     let eventLoop: any EventLoop
     /// Which of the host's user ids QEMU gets.
     let slot: Int
@@ -49,9 +56,13 @@ package actor VMDriver {
     /// Whether the guest's agent has answered since the guest started.
     package internal(set) var isAgentReady = false
 
+    /// What the next input means.
     var lifecycle: VMLifecycle
+    /// The guest, while one runs.
     var guest: GuestSession?
+    /// The tailnet side, while it takes part.
     var node: (any VMNode)?
+    /// Whether the guest's NIC is to have a carrier.
     var isLinkWanted = false
     private var inbox: [Input] = []
     private var wake: CheckedContinuation<Void, Never>?
@@ -65,6 +76,7 @@ package actor VMDriver {
     /// More waiting requests than this are refused: nobody needs them.
     private static let inboxLimit = 64
 
+    /// A driver that does nothing before `run`.
     init(record: VMRecord, host: VMHost, slot: Int) {
         id = record.id
         self.record = record
@@ -125,6 +137,7 @@ package actor VMDriver {
         }
     }
 
+    /// Puts an occurrence into the inbox.
     func post(_ occurrence: LifecycleOccurrence) {
         inbox.append(.occurrence(occurrence))
         wakeUp()
@@ -275,8 +288,10 @@ package actor VMDriver {
         }
     }
 
+    /// Begins to wait for the agent of a guest.
     func begin(agentOf session: GuestSession) { begin(.agent) { await $0.watchAgent(of: session) } }
 
+    /// Ends a task and waits until it has.
     func end(_ chore: Chore) async {
         guard let task = chores.removeValue(forKey: chore) else { return }
         task.cancel()
@@ -319,5 +334,6 @@ package actor VMDriver {
         changes.raise()
     }
 
+    /// Where the VM's files are.
     nonisolated var directoryPath: String { host.vmsDirectory + "/" + id.description }
 }

@@ -45,6 +45,7 @@ package struct VMLifecycle: Hashable, Sendable {
         /// What is to be done, in order.
         package let actions: [LifecycleAction]
 
+        /// Nothing to do: 200.
         static let unchanged = Outcome(changed: false, actions: [])
     }
 
@@ -215,9 +216,13 @@ package struct VMLifecycle: Hashable, Sendable {
 
 /// What a user asks of a VM; a nil `grace` means power off at once.
 package enum LifecycleRequest: Hashable, Sendable {
+    /// Start it, unless it runs.
     case start
+    /// Stop it, and keep it.
     case stop(grace: Duration?)
+    /// Stop it and start it again.
     case restart(grace: Duration?)
+    /// Stop it and remove everything.
     case delete(grace: Duration?)
 
     /// The request's name in the API.
