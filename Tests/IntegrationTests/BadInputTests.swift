@@ -60,7 +60,9 @@ struct BadInputTests {
             let text = try await api.send(.POST, "/v1/vms", "{}", headers: [("Content-Type", "text/plain")])
             #expect(text.status == 415, "\(text)")
             let large = try await api.send(
-                .POST, "/v1/vms", #"{"name":""# + String(repeating: "a", count: 1 << 20) + #""}"#
+                .POST,
+                "/v1/vms",
+                #"{"name":""# + String(repeating: "a", count: 1 << 20) + #""}"#
             )
             #expect(large.status == 413, "\(large)")
             #expect(try await api.send(.GET, "/v1/vms?limit=0").status == 400)

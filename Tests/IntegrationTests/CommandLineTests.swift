@@ -11,23 +11,30 @@ struct CommandLineTests {
             let token = try #require(api.token)
             let environment = ["WARREN_URL": api.base, "WARREN_TOKEN": token, "HOME": "/nonexistent"]
             let made = try await CommandRun(
-                "warren", ["--json", "vm", "create", "--name", "box", "--no-autostart"], environment: environment
+                "warren",
+                ["--json", "vm", "create", "--name", "box", "--no-autostart"],
+                environment: environment
             )
             #expect(made.exitCode == 0, "\(made)")
             #expect(try JSONValue(parsing: Data(made.output.utf8)).name?.string == "box")
             let listed = try await CommandRun("warren", ["vm", "ls"], environment: environment)
             #expect(listed.exitCode == 0 && listed.output.contains("box"), "\(listed)")
             let again = try await CommandRun(
-                "warren", ["vm", "create", "--name", "box", "--no-autostart"], environment: environment
+                "warren",
+                ["vm", "create", "--name", "box", "--no-autostart"],
+                environment: environment
             )
             #expect(again.exitCode == 1, "\(again)")
             #expect(again.errors.lowercased().contains("name"), "\(again)")
             let late = try await CommandRun(
-                "warren", ["vm", "wait", "box", "--state", "running", "--timeout", "1s"], environment: environment
+                "warren",
+                ["vm", "wait", "box", "--state", "running", "--timeout", "1s"],
+                environment: environment
             )
             #expect(late.exitCode == 124, "\(late)")
             let socket = try await CommandRun(
-                "warren", ["--url", "unix:\(daemon.state("warrend.sock").path)", "vm", "ls"],
+                "warren",
+                ["--url", "unix:\(daemon.state("warrend.sock").path)", "vm", "ls"],
                 environment: ["HOME": "/nonexistent"]
             )
             #expect(socket.exitCode == 0 && socket.output.contains("box"), "\(socket)")
@@ -38,7 +45,9 @@ struct CommandLineTests {
             let usage = try await CommandRun("warren", ["vm", "frobnicate"], environment: environment)
             #expect(usage.exitCode == 2, "\(usage)")
             let nobody = try await CommandRun(
-                "warren", ["vm", "ls"], environment: ["WARREN_URL": "http://127.0.0.1:9", "WARREN_TOKEN": "x"]
+                "warren",
+                ["vm", "ls"],
+                environment: ["WARREN_URL": "http://127.0.0.1:9", "WARREN_TOKEN": "x"]
             )
             #expect(nobody.exitCode == 3, "\(nobody)")
         }

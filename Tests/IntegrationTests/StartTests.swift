@@ -39,10 +39,12 @@ struct StartTests {
             let folder = try TemporaryFolder()
             let file = folder.url.appendingPathComponent("taken.yaml")
             try Data(
-                "listen: { http: \"127.0.0.1:\(port)\", unixSocket: \"off\" }\ncontrol: { embedded: { listen: \"127.0.0.1:0\", derp: \"127.0.0.1:0\", stun: \"127.0.0.1:0\" } }\n".utf8
+                "listen: { http: \"127.0.0.1:\(port)\", unixSocket: \"off\" }\ncontrol: { embedded: { listen: \"127.0.0.1:0\", derp: \"127.0.0.1:0\", stun: \"127.0.0.1:0\" } }\n"
+                    .utf8
             ).write(to: file)
             let run = try await CommandRun(
-                "warrend", ["--config", file.path, "--state-dir", folder.url.appendingPathComponent("s").path]
+                "warrend",
+                ["--config", file.path, "--state-dir", folder.url.appendingPathComponent("s").path]
             )
             #expect(run.exitCode == 73, "\(run)")
             #expect(run.errors.contains("\(port)") || run.output.contains("\(port)"), "\(run)")
@@ -53,7 +55,9 @@ struct StartTests {
         let folder = try TemporaryFolder()
         let state = folder.url.appendingPathComponent("state")
         try FileManager.default.createDirectory(
-            at: state, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700]
+            at: state,
+            withIntermediateDirectories: true,
+            attributes: [.posixPermissions: 0o700]
         )
         let garbage = Data(repeating: 0x5A, count: 8192)
         try garbage.write(to: state.appendingPathComponent("warren.sqlite"))
@@ -82,7 +86,8 @@ struct StartTests {
         }
     }
 
-    @Test(.enabled(if: TestEnvironment.hasGuests)) func `an unusable KVM is said where it was asked for`() async throws {
+    @Test(.enabled(if: TestEnvironment.hasGuests)) func `an unusable KVM is said where it was asked for`() async throws
+    {
         var settings = DaemonProcess.Settings()
         settings.accelerator = "kvm"
         // A path that is no KVM device on any machine, so that the answer is the same everywhere.

@@ -22,7 +22,7 @@ actor WebhookSink {
 
     init(group: MultiThreadedEventLoopGroup = .singleton) { self.group = group }
 
-    /// Listens; the URL to register. Answers the first `failures` deliveries with 500.
+    /// Listens, and answers the URL to register; the first `failures` deliveries get a 500.
     func start(failing failures: Int = 0) async throws -> String {
         self.failures = failures
         let channel = try await ServerBootstrap(group: group)
@@ -65,7 +65,8 @@ actor WebhookSink {
             let signatures = delivery.headers.first(name: "webhook-signature")
         else { return false }
         let signed = Array("\(id).\(timestamp).".utf8) + Array(delivery.body)
-        let expected = "v1," + Data(HMACSHA256.authenticationCode(for: signed.span, key: Array(key).span)).base64EncodedString()
+        let expected =
+            "v1," + Data(HMACSHA256.authenticationCode(for: signed.span, key: Array(key).span)).base64EncodedString()
         return signatures.split(separator: " ").contains { $0 == expected }
     }
 }
