@@ -32,7 +32,9 @@ import WarrenCrypto
         let eve = DiscoPrivateKey()
         for message in try samples() {
             let packet = DiscoEnvelope.seal(
-                message, from: alice.publicKey, with: try NaClBox(precomputing: alice, bob.publicKey)
+                message,
+                from: alice.publicKey,
+                with: try NaClBox(precomputing: alice, bob.publicKey)
             )
             #expect(DiscoEnvelope.sender(of: packet.span) == alice.publicKey)
             let box = try NaClBox(precomputing: bob, alice.publicKey)

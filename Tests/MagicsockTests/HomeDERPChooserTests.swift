@@ -10,7 +10,10 @@ import Testing
         var chooser = HomeDERPChooser(home: 1)
         let now = start + .seconds(30)
         let home = chooser.choose(
-            latency: [2: .milliseconds(5)], startedAt: now - .seconds(3), now: now, lastFrame: now - .seconds(8)
+            latency: [2: .milliseconds(5)],
+            startedAt: now - .seconds(3),
+            now: now,
+            lastFrame: now - .seconds(8)
         )
         #expect(home == 1)
     }
@@ -18,7 +21,10 @@ import Testing
     @Test func `a home that neither answers nor relays is left`() {
         var chooser = HomeDERPChooser(home: 1)
         let home = chooser.choose(
-            latency: [2: .milliseconds(5)], startedAt: start, now: start + .seconds(3), lastFrame: start - .seconds(60)
+            latency: [2: .milliseconds(5)],
+            startedAt: start,
+            now: start + .seconds(3),
+            lastFrame: start - .seconds(60)
         )
         #expect(home == 2)
     }

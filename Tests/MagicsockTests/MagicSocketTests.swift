@@ -23,7 +23,9 @@ import WarrenCrypto
 
         init(eventLoop: any EventLoop, relay: FakeRelay, port: UInt16 = 0) {
             var configuration = MagicSocketConfiguration(
-                dialPolicy: OpenPolicy(), relayDialer: relay, logger: Logger(label: "test")
+                dialPolicy: OpenPolicy(),
+                relayDialer: relay,
+                logger: Logger(label: "test")
             )
             configuration.bindAddress = .v4(.loopback)
             configuration.port = port
@@ -58,7 +60,10 @@ import WarrenCrypto
 
         private func description(of node: Node, _ endpoints: [AddressPort]) -> MagicPeerDescription {
             MagicPeerDescription(
-                nodeKey: node.key.publicKey, discoKey: node.socket.discoPublicKey, homeDERP: 1, endpoints: endpoints
+                nodeKey: node.key.publicKey,
+                discoKey: node.socket.discoPublicKey,
+                homeDERP: 1,
+                endpoints: endpoints
             )
         }
     }
@@ -104,7 +109,8 @@ import WarrenCrypto
 
         try await loop.submit {
             pair.value.introduce(
-                alice: aliceReport.endpoints.map(\.address), bob: bobReport.endpoints.map(\.address)
+                alice: aliceReport.endpoints.map(\.address),
+                bob: bobReport.endpoints.map(\.address)
             )
             Self.send([4, 0, 0, 0, 2], from: pair.value.alice, to: pair.value.bob)
         }.get()
@@ -115,7 +121,9 @@ import WarrenCrypto
             for index in 0..<100 {
                 Self.send(
                     [UInt8](repeating: UInt8(index), count: index < 99 ? 1200 : 7),
-                    from: pair.value.alice, to: pair.value.bob, flush: index == 99
+                    from: pair.value.alice,
+                    to: pair.value.bob,
+                    flush: index == 99
                 )
             }
         }.get()
@@ -162,7 +170,8 @@ import WarrenCrypto
         let loop = MultiThreadedEventLoopGroup.singleton.next()
         let squatter = try await DatagramBootstrap(group: loop).bind(host: "127.0.0.1", port: 0).get()
         let taken = UInt16(try #require(squatter.localAddress?.port))
-        let pair = try await loop.submit { NIOLoopBound(Pair(eventLoop: loop, alicePort: taken), eventLoop: loop) }.get()
+        let pair = try await loop.submit { NIOLoopBound(Pair(eventLoop: loop, alicePort: taken), eventLoop: loop) }
+            .get()
         try await loop.flatSubmit { pair.value.alice.socket.start(sink: pair.value.alice) }.get()
         let ports = try await loop.submit { pair.value.alice.socket.localAddresses.map(\.port) }.get()
         #expect(ports.count == 1)
@@ -185,7 +194,9 @@ import WarrenCrypto
             #expect(pair.value.relay.connections[key]?.isPreferred == true)
             pair.value.relay.connections[key]?.events(.closed)
         }.get()
-        while dials < 2 { dials = try await loop.scheduleTask(in: .milliseconds(2)) { pair.value.relay.dials }.futureResult.get() }
+        while dials < 2 {
+            dials = try await loop.scheduleTask(in: .milliseconds(2)) { pair.value.relay.dials }.futureResult.get()
+        }
         try await loop.submit { pair.value.alice.socket.close() }.get()
     }
 

@@ -55,7 +55,8 @@ import Testing
         let probes = check.poll(at: start, using: &generator)
         for (index, probe) in probes.enumerated() {
             check.receive(
-                probe.transaction, seen: AddressPort(seen.address, port: UInt16(100 + index)),
+                probe.transaction,
+                seen: AddressPort(seen.address, port: UInt16(100 + index)),
                 at: start + .milliseconds(5)
             )
         }

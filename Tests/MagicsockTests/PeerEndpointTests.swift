@@ -13,7 +13,9 @@ import Testing
 
         mutating func poll() -> [PeerPathAction] { endpoint.poll(at: now, using: &generator) }
         mutating func send() -> PeerRoute { endpoint.route(at: now) }
-        mutating func pong(_ actions: [PeerPathAction], from address: AddressPort, after delay: Duration) -> [PeerPathAction] {
+        mutating func pong(_ actions: [PeerPathAction], from address: AddressPort, after delay: Duration)
+            -> [PeerPathAction]
+        {
             now = now + delay
             for case .ping(address, let transaction) in actions {
                 return endpoint.receivePong(transaction, at: now)

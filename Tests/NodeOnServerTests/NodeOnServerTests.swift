@@ -23,13 +23,20 @@ import WarrenModel
                     let there = try await bob.ipv4(peers: 1)
                     #expect(here != there)
                     #expect(alice.committed.withLock { $0.last?.wipes } == true)
-                    try await alice.guest.send(packet: FakeGuest.datagram(from: here, to: there, payload: Array("hello".utf8)))
+                    try await alice.guest.send(
+                        packet: FakeGuest.datagram(from: here, to: there, payload: Array("hello".utf8))
+                    )
                     let bobGot = await bob.guest.nextPacket()
                     #expect(bobGot?.suffix(5) == Array("hello".utf8)[...])
-                    try await bob.guest.send(packet: FakeGuest.datagram(from: there, to: here, payload: Array("back".utf8)))
+                    try await bob.guest.send(
+                        packet: FakeGuest.datagram(from: there, to: here, payload: Array("back".utf8))
+                    )
                     let aliceGot = await alice.guest.nextPacket()
                     #expect(aliceGot?.suffix(4) == Array("back".utf8)[...])
-                    try await alice.path(matching: { $0 == "direct" }, nudge: FakeGuest.datagram(from: here, to: there, payload: [1]))
+                    try await alice.path(
+                        matching: { $0 == "direct" },
+                        nudge: FakeGuest.datagram(from: here, to: there, payload: [1])
+                    )
                     let peer = try #require(await alice.node.detail().peers.first)
                     #expect(peer.name.hasPrefix("bob."))
                     #expect(peer.lastHandshake != nil)
@@ -47,7 +54,9 @@ import WarrenModel
                 try await bob.running {
                     let here = try await alice.ipv4(peers: 1)
                     let there = try await bob.ipv4(peers: 1)
-                    try await alice.guest.send(packet: FakeGuest.datagram(from: IPv4Address(100, 64, 9, 9), to: there, payload: [6]))
+                    try await alice.guest.send(
+                        packet: FakeGuest.datagram(from: IPv4Address(100, 64, 9, 9), to: there, payload: [6])
+                    )
                     try await alice.guest.send(packet: FakeGuest.datagram(from: here, to: there, payload: [7]))
                     let bobGot = await bob.guest.nextPacket()
                     #expect(bobGot?.last == 7)
@@ -78,7 +87,9 @@ import WarrenModel
                 #expect(same == address)
             }
             try await TailnetNode.logOut(
-                identity, configuration: again.configuration, eventLoop: MultiThreadedEventLoopGroup.singleton.next()
+                identity,
+                configuration: again.configuration,
+                eventLoop: MultiThreadedEventLoopGroup.singleton.next()
             )
             let nodes = await server.nodes()
             let now = Timestamp(millisecondsSinceEpoch: Int64(Date().timeIntervalSince1970 * 1000))
@@ -126,7 +137,9 @@ import WarrenModel
                 let address = try await alice.ipv4(peers: 0)
                 let old = try #require(alice.committed.withLock { $0.last?.identity })
                 try await TailnetNode.logOut(
-                    old, configuration: alice.configuration, eventLoop: MultiThreadedEventLoopGroup.singleton.next()
+                    old,
+                    configuration: alice.configuration,
+                    eventLoop: MultiThreadedEventLoopGroup.singleton.next()
                 )
                 let report = try await alice.report { $0.status.loginUrl != nil }
                 #expect(report.status.state == .needsLogin)
@@ -181,8 +194,12 @@ enum Tailnets {
         configuration.derp = .init(host: "127.0.0.1", port: 0)
         configuration.stun = .init(host: "127.0.0.1", port: 0)
         let server = try await CoordinationServer.bind(
-            configuration, persistence: StorePersistence(database), approvalCheck: { _ in false },
-            now: { ControlTime(Date()) }, group: MultiThreadedEventLoopGroup.singleton, logger: quiet
+            configuration,
+            persistence: StorePersistence(database),
+            approvalCheck: { _ in false },
+            now: { ControlTime(Date()) },
+            group: MultiThreadedEventLoopGroup.singleton,
+            logger: quiet
         )
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await server.run() }
@@ -215,7 +232,9 @@ final class Machine: Sendable {
 
     final class SharedCommits: Sendable {
         private let stored = Mutex<[Commit]>([])
-        func withLock<Result>(_ body: (inout sending [Commit]) -> sending Result) -> sending Result { stored.withLock(body) }
+        func withLock<Result>(_ body: (inout sending [Commit]) -> sending Result) -> sending Result {
+            stored.withLock(body)
+        }
     }
 
     struct OpenPolicy: DialPolicy {
@@ -223,15 +242,25 @@ final class Machine: Sendable {
     }
 
     convenience init(
-        _ name: String, _ server: CoordinationServer, authKey: String?, identity: NodeIdentity? = nil, usesUDP: Bool = true
+        _ name: String,
+        _ server: CoordinationServer,
+        authKey: String?,
+        identity: NodeIdentity? = nil,
+        usesUDP: Bool = true
     ) async throws {
         try await self.init(name, url: server.serverURL, authKey: authKey, identity: identity, usesUDP: usesUDP)
     }
 
-    init(_ name: String, url: String, authKey: String?, identity: NodeIdentity? = nil, usesUDP: Bool = true) async throws {
+    init(_ name: String, url: String, authKey: String?, identity: NodeIdentity? = nil, usesUDP: Bool = true)
+        async throws
+    {
         guest = try await FakeGuest()
         var configuration = TailnetNodeConfiguration(
-            controlURL: url, hostname: name, nicSocketPath: guest.path, dialPolicy: OpenPolicy(), logger: Tailnets.quiet
+            controlURL: url,
+            hostname: name,
+            nicSocketPath: guest.path,
+            dialPolicy: OpenPolicy(),
+            logger: Tailnets.quiet
         )
         configuration.authKey = authKey.map { SecretText($0) }
         configuration.udpBindAddress = .v4(.loopback)
@@ -240,7 +269,9 @@ final class Machine: Sendable {
         let commits = SharedCommits()
         committed = commits
         node = TailnetNode(
-            configuration: configuration, identity: identity, eventLoop: MultiThreadedEventLoopGroup.singleton.next()
+            configuration: configuration,
+            identity: identity,
+            eventLoop: MultiThreadedEventLoopGroup.singleton.next()
         ) { identity, wipes in
             commits.withLock { $0.append(Commit(identity: identity, wipes: wipes)) }
         }

@@ -14,7 +14,10 @@ import WarrenCrypto
     }
 
     private let configuration = TailnetNodeConfiguration(
-        controlURL: "http://127.0.0.1:1", hostname: "asked", nicSocketPath: "/nowhere", dialPolicy: Closed(),
+        controlURL: "http://127.0.0.1:1",
+        hostname: "asked",
+        nicSocketPath: "/nowhere",
+        dialPolicy: Closed(),
         logger: Logger(label: "test")
     )
 
@@ -39,7 +42,11 @@ import WarrenCrypto
     }
 
     @Test func `gives the guest its address, name and search domain`() throws {
-        let network = PlaneNetwork(map: try map(), configuration: configuration, now: ControlTime(seconds: 1_700_000_000))
+        let network = PlaneNetwork(
+            map: try map(),
+            configuration: configuration,
+            now: ControlTime(seconds: 1_700_000_000)
+        )
         #expect(network.addressing.ipv4 == IPv4Address(100, 64, 0, 1))
         #expect(network.addressing.hostname == "me")
         #expect(network.addressing.domain == DNSName("example.net"))
@@ -52,7 +59,11 @@ import WarrenCrypto
     @Test func `a guest that does not accept the tailnet's DNS gets no search domains`() throws {
         var configuration = configuration
         configuration.acceptsDNS = false
-        let network = PlaneNetwork(map: try map(), configuration: configuration, now: ControlTime(seconds: 1_700_000_000))
+        let network = PlaneNetwork(
+            map: try map(),
+            configuration: configuration,
+            now: ControlTime(seconds: 1_700_000_000)
+        )
         #expect(network.addressing.searchDomains.isEmpty)
     }
 

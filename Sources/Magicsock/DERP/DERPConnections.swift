@@ -194,7 +194,10 @@ final class DERPConnections {
         case .peerGone(let peer): onPeerGone?(peer, lane.region.regionID)
         case .alive: break
         case .health(let problem):
-            logger.debug("relay health", metadata: ["region": "\(lane.region.regionID)", "problem": "\(problem ?? "")"])
+            logger.debug(
+                "relay health",
+                metadata: ["region": "\(lane.region.regionID)", "problem": "\(problem ?? "")"]
+            )
         case .restarting(let delay):
             if case .connected(let connection) = lane.state { connection.close() }
             failed(lane, after: .nanoseconds(min(delay, .seconds(60)).wholeNanoseconds))

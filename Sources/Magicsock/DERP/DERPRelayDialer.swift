@@ -18,14 +18,21 @@ package struct DERPRelayDialer: RelayDialer {
 
     /// Connects and logs in; afterwards `events` is called on `eventLoop` until `.closed` or `close()`.
     package func connect(
-        to region: DERPRegion, privateKey: NodePrivateKey, eventLoop: any EventLoop,
+        to region: DERPRegion,
+        privateKey: NodePrivateKey,
+        eventLoop: any EventLoop,
         events: @escaping (RelayEvent) -> Void
     ) -> EventLoopFuture<any RelayConnection> {
         let connection = DERPRelayConnection(
-            promise: eventLoop.makePromise(of: (any RelayConnection).self), events: events
+            promise: eventLoop.makePromise(of: (any RelayConnection).self),
+            events: events
         )
         let client = DERPClient(
-            region: region, privateKey: privateKey, eventLoop: eventLoop, policy: policy, logger: logger
+            region: region,
+            privateKey: privateKey,
+            eventLoop: eventLoop,
+            policy: policy,
+            logger: logger
         ) { [weak connection] event in connection?.handle(event) }
         connection.client = client
         // The client keeps itself alive while it dials; this keeps its owner alive as long.

@@ -34,7 +34,9 @@ package enum RelayEvent: Sendable {
 package protocol RelayDialer {
     /// Connects and logs in; afterwards `events` is called on `eventLoop` until `.closed` or `close()`.
     func connect(
-        to region: DERPRegion, privateKey: NodePrivateKey, eventLoop: any EventLoop,
+        to region: DERPRegion,
+        privateKey: NodePrivateKey,
+        eventLoop: any EventLoop,
         events: @escaping (RelayEvent) -> Void
     ) -> EventLoopFuture<any RelayConnection>
 }

@@ -18,7 +18,8 @@ package struct PublishedEndpoint: Hashable, Sendable {
     ///
     /// Peers know it and never try it.
     package static let placeholder = PublishedEndpoint(
-        AddressPort(.v6(IPv6Address(high: 0xFE80_0123_0456_0789, low: 1)), port: 12345), .local
+        AddressPort(.v6(IPv6Address(high: 0xFE80_0123_0456_0789, low: 1)), port: 12345),
+        .local
     )
 }
 

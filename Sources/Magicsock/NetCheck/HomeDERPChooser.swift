@@ -17,16 +17,21 @@ package struct HomeDERPChooser: Sendable {
         self.home = home
     }
 
-    /// Takes one report and returns the home from now on.
+    /// Takes one report and chooses again.
     ///
     /// - Parameters:
     ///   - latency: The regions that answered in this report.
     ///   - scores: `HomeParams.RegionScore`; factors of zero and below count as absent.
     ///   - startedAt: When the report began.
+    ///   - now: When the report was finished.
     ///   - lastFrame: When the home connection last received a frame, if it ever did.
+    /// - Returns: The home from now on; none when nothing answers and nothing holds the present one.
     package mutating func choose(
-        latency: [DERPRegionID: Duration], scores: [DERPRegionID: Double] = [:], startedAt: MonotonicTime,
-        now: MonotonicTime, lastFrame: MonotonicTime? = nil
+        latency: [DERPRegionID: Duration],
+        scores: [DERPRegionID: Double] = [:],
+        startedAt: MonotonicTime,
+        now: MonotonicTime,
+        lastFrame: MonotonicTime? = nil
     ) -> DERPRegionID {
         history.append(Report(at: now, latency: latency))
         history.removeAll { now - $0.at > MagicsockConstants.reportHistory }
@@ -52,7 +57,8 @@ package struct HomeDERPChooser: Sendable {
     }
 
     private func candidate(
-        answeringNow latency: [DERPRegionID: Duration], scores: [DERPRegionID: Double]
+        answeringNow latency: [DERPRegionID: Duration],
+        scores: [DERPRegionID: Double]
     ) -> DERPRegionID {
         let ranked = latency.keys.sorted().map { ($0, bestRecent($0, scores) ?? .zero) }
         return ranked.min { $0.1 < $1.1 }?.0 ?? .none

@@ -21,14 +21,19 @@ extension MagicSocket {
         discovery.isFullWanted = false
         discovery.timer?.cancel()
         let regions = NetCheck.regions(
-            of: map, isIncremental: isIncremental, home: derp.home, lastReport: discovery.lastReport
+            of: map,
+            isIncremental: isIncremental,
+            home: derp.home,
+            lastReport: discovery.lastReport
         )
         discovery.isResolving = true
         resolve(regions.flatMap(\.nodes)) { [weak self] in
             guard let self, !self.isClosed else { return }
             self.discovery.isResolving = false
             self.discovery.check = NetCheck(
-                targets: regions.flatMap(self.targets), isIncremental: isIncremental, now: self.now
+                targets: regions.flatMap(self.targets),
+                isIncremental: isIncremental,
+                now: self.now
             )
             self.pollCheck()
         }
@@ -105,9 +110,10 @@ extension MagicSocket {
         list.boundAddress = configuration.bindAddress
         list.includesLoopback = configuration.includesLoopback
         // Without the list of interfaces STUN's view remains.
-        list.interfaceAddresses = (try? System.enumerateDevices())?.compactMap { device in
-            device.address.flatMap(AddressPort.init)?.address
-        } ?? []
+        list.interfaceAddresses =
+            (try? System.enumerateDevices())?.compactMap { device in
+                device.address.flatMap(AddressPort.init)?.address
+            } ?? []
         let endpoints = list.endpoints
         return endpoints.isEmpty ? [.placeholder] : endpoints
     }

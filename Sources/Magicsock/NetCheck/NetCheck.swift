@@ -59,6 +59,7 @@ package struct NetCheck: Sendable {
     /// - Parameters:
     ///   - targets: The servers to ask; of a region with several, each try asks the next one.
     ///   - isIncremental: Whether a few answers are enough.
+    ///   - now: When the round begins.
     package init(targets: [Target], isIncremental: Bool, now: MonotonicTime) {
         startedAt = now
         self.isIncremental = isIncremental
@@ -74,7 +75,8 @@ package struct NetCheck: Sendable {
 
     /// The probes that are due now; finishes the round when its time is over.
     package mutating func poll(
-        at now: MonotonicTime, using generator: inout some RandomNumberGenerator
+        at now: MonotonicTime,
+        using generator: inout some RandomNumberGenerator
     ) -> [Probe] {
         guard !isFinished else { return [] }
         guard now < endsAt else {
@@ -112,7 +114,10 @@ package struct NetCheck: Sendable {
 
     /// The regions of `map` worth probing: all of them, or the home and the three fastest of last time.
     package static func regions(
-        of map: DERPMap, isIncremental: Bool, home: DERPRegionID, lastReport: NetCheckReport?
+        of map: DERPMap,
+        isIncremental: Bool,
+        home: DERPRegionID,
+        lastReport: NetCheckReport?
     ) -> [DERPRegion] {
         let measurable = map.regions.values.filter { !$0.noMeasureNoHome }.sorted { $0.regionID < $1.regionID }
         guard isIncremental, let lastReport, lastReport.hasAnswers else { return measurable }

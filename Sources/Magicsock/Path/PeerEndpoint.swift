@@ -84,7 +84,9 @@ package struct PeerEndpoint: Sendable {
 
     /// Takes a call-me-maybe: its addresses replace those of the last one and everything is pinged now.
     package mutating func receiveCallMeMaybe(
-        _ addresses: [AddressPort], at now: MonotonicTime, using generator: inout some RandomNumberGenerator
+        _ addresses: [AddressPort],
+        at now: MonotonicTime,
+        using generator: inout some RandomNumberGenerator
     ) -> [PeerPathAction] {
         for address in candidates.keys {
             candidates[address]?.isFromCallMeMaybe = false
@@ -153,7 +155,8 @@ package struct PeerEndpoint: Sendable {
 
     /// Does what is due: times pings out, beats the heart, discovers paths.
     package mutating func poll(
-        at now: MonotonicTime, using generator: inout some RandomNumberGenerator
+        at now: MonotonicTime,
+        using generator: inout some RandomNumberGenerator
     ) -> [PeerPathAction] {
         var actions: [PeerPathAction] = []
         expirePings(at: now, into: &actions)
@@ -174,7 +177,8 @@ package struct PeerEndpoint: Sendable {
 
     /// Pings every candidate that is due, and asks the peer to do the same.
     private mutating func discover(
-        at now: MonotonicTime, using generator: inout some RandomNumberGenerator
+        at now: MonotonicTime,
+        using generator: inout some RandomNumberGenerator
     ) -> [PeerPathAction] {
         dropUnwanted(at: now)
         lastFullPing = now
@@ -191,7 +195,8 @@ package struct PeerEndpoint: Sendable {
     }
 
     private mutating func pingCandidates(
-        at now: MonotonicTime, using generator: inout some RandomNumberGenerator
+        at now: MonotonicTime,
+        using generator: inout some RandomNumberGenerator
     ) -> [PeerPathAction] {
         var actions: [PeerPathAction] = []
         let interval = MagicsockConstants.discoveryPingInterval
@@ -208,7 +213,9 @@ package struct PeerEndpoint: Sendable {
     }
 
     private mutating func ping(
-        _ address: AddressPort, at now: MonotonicTime, using generator: inout some RandomNumberGenerator
+        _ address: AddressPort,
+        at now: MonotonicTime,
+        using generator: inout some RandomNumberGenerator
     ) -> PeerPathAction {
         let transaction = TransactionID(using: &generator)
         pings[transaction] = OutstandingPing(address: address, sentAt: now)

@@ -59,7 +59,10 @@ package struct MagicPeerDescription: Hashable, Sendable {
 
     /// Describes a peer.
     package init(
-        nodeKey: NodePublicKey, discoKey: DiscoPublicKey, homeDERP: DERPRegionID, endpoints: [AddressPort]
+        nodeKey: NodePublicKey,
+        discoKey: DiscoPublicKey,
+        homeDERP: DERPRegionID,
+        endpoints: [AddressPort]
     ) {
         self.nodeKey = nodeKey
         self.discoKey = discoKey

@@ -40,7 +40,8 @@ extension MagicSocket {
     func scheduleResends(to peer: MagicPeer) {
         guard let at = peer.handshake?.at else { return }
         for delay in MagicsockConstants.handshakeResendDelays {
-            eventLoop.assumeIsolated().scheduleTask(in: .nanoseconds(delay.wholeNanoseconds)) { [weak self, weak peer] in
+            eventLoop.assumeIsolated().scheduleTask(in: .nanoseconds(delay.wholeNanoseconds)) {
+                [weak self, weak peer] in
                 guard let self, let peer, peer.handshake?.at == at, self.peers[peer.nodeKey] === peer else { return }
                 self.resendHandshake(to: peer, directly: peer.endpoint.best != nil)
                 self.flush()
@@ -77,7 +78,9 @@ extension MagicSocket {
 
     /// Sends a sealed disco packet by UDP at once.
     func sendDisco(_ packet: [UInt8], to address: AddressPort) {
-        guard let remote = address.socketAddress, let socket = address.address.isIPv4 ? udpIPv4 : udpIPv6 else { return }
+        guard let remote = address.socketAddress, let socket = address.address.isIPv4 ? udpIPv4 : udpIPv6 else {
+            return
+        }
         socket.send(packet.span, to: remote)
         socket.flush()
     }

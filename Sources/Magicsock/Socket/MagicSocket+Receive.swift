@@ -85,13 +85,16 @@ extension MagicSocket {
         switch message {
         case .ping(let ping):
             let source = AddressPort(
-                MagicsockConstants.derpAddress, port: UInt16(truncatingIfNeeded: region.rawValue)
+                MagicsockConstants.derpAddress,
+                port: UInt16(truncatingIfNeeded: region.rawValue)
             )
             let pong = DiscoEnvelope.seal(.pong(ping.transaction, source: source), from: discoPublicKey, with: box)
             _ = derp.send(pong.span, to: peer.nodeKey, through: region)
         case .callMeMaybe(let endpoints):
             let actions = peer.endpoint.receiveCallMeMaybe(
-                endpoints.filter(isPermitted), at: now, using: &generator
+                endpoints.filter(isPermitted),
+                at: now,
+                using: &generator
             )
             perform(actions, for: peer)
         case .pong, .relay: break

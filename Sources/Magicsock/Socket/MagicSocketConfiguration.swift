@@ -40,6 +40,7 @@ package protocol MagicSocketSink: AnyObject {
     /// A datagram that is neither disco nor STUN, and so WireGuard's.
     ///
     /// - Parameters:
+    ///   - datagram: The octets, good for the time of the call.
     ///   - source: Where a handshake message came from; unspecified for transport messages, which nobody answers.
     ///   - relayed: The peer whose packet a relay delivered; nil for what came by UDP.
     func magicSocketReceived(_ datagram: Span<UInt8>, from source: AddressPort, relayed: MagicPeer?)

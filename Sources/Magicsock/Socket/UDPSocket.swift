@@ -30,7 +30,9 @@ final class UDPSocket {
 
     /// Binds a socket on `eventLoop` and hands every datagram to `receive`, read by read.
     static func bind(
-        to address: AddressPort, eventLoop: any EventLoop, receiver: UDPReceiver
+        to address: AddressPort,
+        eventLoop: any EventLoop,
+        receiver: UDPReceiver
     ) -> EventLoopFuture<UDPSocket> {
         let receiver = NIOLoopBound(receiver, eventLoop: eventLoop)
         var bootstrap = DatagramBootstrap(group: eventLoop)
@@ -63,7 +65,8 @@ final class UDPSocket {
     /// Appends a datagram to the batch; one for another peer or of a larger size starts a new batch.
     func send(_ datagram: Span<UInt8>, to remote: SocketAddress) {
         if let batchRemote,
-            batchRemote != remote || datagram.count > segmentByteCount || !isSegmentOpen || segments >= Self.maximumSegments
+            batchRemote != remote || datagram.count > segmentByteCount || !isSegmentOpen
+                || segments >= Self.maximumSegments
                 || batch.readableBytes + datagram.count > Self.maximumBatchByteCount
         {
             writeBatch()

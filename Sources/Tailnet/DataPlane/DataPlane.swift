@@ -38,12 +38,19 @@ final class DataPlane {
     /// A data plane that does nothing before `start()`.
     ///
     /// - Parameters:
+    ///   - eventLoop: Where everything happens.
+    ///   - nodeKey: The node's key.
+    ///   - configuration: How to reach the guest and others.
     ///   - isOneMachine: Whether control is on loopback, and so relays and peers may be too.
     ///   - relayDialer: Opens relay connections; nil for the DERP client.
     ///   - report: Told what control must know about how this node can be reached; called on the loop.
     init(
-        eventLoop: any EventLoop, nodeKey: NodePrivateKey, configuration: TailnetNodeConfiguration, isOneMachine: Bool,
-        relayDialer: (any RelayDialer)? = nil, report: @escaping (MagicSocketReport) -> Void
+        eventLoop: any EventLoop,
+        nodeKey: NodePrivateKey,
+        configuration: TailnetNodeConfiguration,
+        isOneMachine: Bool,
+        relayDialer: (any RelayDialer)? = nil,
+        report: @escaping (MagicSocketReport) -> Void
     ) {
         self.eventLoop = eventLoop
         self.report = report
@@ -165,7 +172,8 @@ final class DataPlane {
     private static func makeDevice(_ key: NodePrivateKey) -> WireGuardDevice {
         let now = MonotonicTime(nanoseconds: NIODeadline.now().uptimeNanoseconds)
         return WireGuardDevice(
-            privateKey: key, clock: TimestampClock(anchor: now, unixNanoseconds: WallClock.nanoseconds)
+            privateKey: key,
+            clock: TimestampClock(anchor: now, unixNanoseconds: WallClock.nanoseconds)
         )
     }
 

@@ -28,7 +28,10 @@ struct PlaneNetwork: Sendable {
 
     /// Translates a map.
     ///
-    /// - Parameter now: The clock, corrected by control's.
+    /// - Parameters:
+    ///   - map: What control says.
+    ///   - configuration: What the guest is to be told.
+    ///   - now: The clock, corrected by control's.
     init(map: NetworkMap, configuration: TailnetNodeConfiguration, now: ControlTime) {
         let sorted = map.sortedPeers
         let routes = RouteTable(peers: sorted, preferences: RoutePreferences(), now: now)
@@ -41,7 +44,10 @@ struct PlaneNetwork: Sendable {
             return Peer(
                 id: node.id,
                 path: MagicPeerDescription(
-                    nodeKey: node.key, discoKey: node.discoKey, homeDERP: node.homeDERP, endpoints: node.endpoints
+                    nodeKey: node.key,
+                    discoKey: node.discoKey,
+                    homeDERP: node.homeDERP,
+                    endpoints: node.endpoints
                 ),
                 allowedIPs: allowedIPs,
                 isJailed: node.isJailed

@@ -18,7 +18,10 @@ extension PeerStatus {
 extension NetworkDetail {
     /// Joins what the node's status, its map and its data plane know.
     init(
-        status: NetworkStatus, snapshot: PlaneSnapshot?, map: NetworkMap?, preferences: TailnetNodeConfiguration
+        status: NetworkStatus,
+        snapshot: PlaneSnapshot?,
+        map: NetworkMap?,
+        preferences: TailnetNodeConfiguration
     ) {
         self.init(status: status)
         let now = Timestamp.wallClock

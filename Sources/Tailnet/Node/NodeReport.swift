@@ -23,7 +23,10 @@ package struct NodeReport: Hashable, Sendable {
 /// Reasons that a node gives for its state, by the slugs of the API.
 enum NodeReason {
     static func controlUnreachable(_ detail: String) -> StateReason {
-        StateReason(code: "control-unreachable", message: "The control server cannot be reached: \(detail). Trying again.")
+        StateReason(
+            code: "control-unreachable",
+            message: "The control server cannot be reached: \(detail). Trying again."
+        )
     }
     static func invalidControlURL(_ detail: String) -> StateReason {
         StateReason(code: "control-url-invalid", message: "The control URL cannot be used: \(detail).")
@@ -35,15 +38,19 @@ enum NodeReason {
         StateReason(code: "registration-refused", message: "The control server refused the node: \(text).")
     }
     static let keyExpired = StateReason(
-        code: "key-expired", message: "The node's key has expired; the node must log in again."
+        code: "key-expired",
+        message: "The node's key has expired; the node must log in again."
     )
     static let keyUnacceptable = StateReason(
-        code: "key-unacceptable", message: "The control server accepts no new key of this node (tailnet lock?)."
+        code: "key-unacceptable",
+        message: "The control server accepts no new key of this node (tailnet lock?)."
     )
     static let awaitingApproval = StateReason(
-        code: "awaiting-approval", message: "An administrator of the tailnet must approve the machine."
+        code: "awaiting-approval",
+        message: "An administrator of the tailnet must approve the machine."
     )
     static let notStored = StateReason(
-        code: "identity-not-stored", message: "The node's keys could not be stored; trying again."
+        code: "identity-not-stored",
+        message: "The node's keys could not be stored; trying again."
     )
 }

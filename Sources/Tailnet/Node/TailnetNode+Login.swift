@@ -37,7 +37,8 @@ extension TailnetNode {
             actions = registration.handle(.startWithNewKey(replacing: identity.nodeKey.publicKey), using: &generator)
         } else {
             actions = registration.handle(
-                .start(storedKey: identity.nodeKey.publicKey, oldKey: identity.oldNodeKey ?? .zero), using: &generator
+                .start(storedKey: identity.nodeKey.publicKey, oldKey: identity.oldNodeKey ?? .zero),
+                using: &generator
             )
         }
         while !actions.isEmpty, !Task.isCancelled {
@@ -148,7 +149,9 @@ extension TailnetNode {
     ///
     /// - Throws: `ControlError` when the server could not be told; it is worth trying again.
     package static func logOut(
-        _ identity: NodeIdentity, configuration: TailnetNodeConfiguration, eventLoop: any EventLoop
+        _ identity: NodeIdentity,
+        configuration: TailnetNodeConfiguration,
+        eventLoop: any EventLoop
     ) async throws {
         let url = try ControlURL(configuration.controlURL)
         let base = configuration.dialPolicy

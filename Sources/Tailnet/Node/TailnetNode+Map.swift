@@ -59,7 +59,9 @@ extension TailnetNode {
     }
 
     private func poll(
-        _ client: ControlClient, pings: AsyncStream<PingRequest>.Continuation, expiry: AsyncStream<Void>.Continuation
+        _ client: ControlClient,
+        pings: AsyncStream<PingRequest>.Continuation,
+        expiry: AsyncStream<Void>.Continuation
     ) async -> MapEnd {
         var backoff = Backoff()
         var generator = SystemRandomNumberGenerator()
@@ -95,7 +97,9 @@ extension TailnetNode {
     }
 
     private func receive(
-        _ response: MapResponse, pings: AsyncStream<PingRequest>.Continuation, expiry: AsyncStream<Void>.Continuation
+        _ response: MapResponse,
+        pings: AsyncStream<PingRequest>.Continuation,
+        expiry: AsyncStream<Void>.Continuation
     ) async {
         if let request = response.pingRequest { pings.yield(request) }
         let now = ControlTime(Date())
@@ -181,7 +185,8 @@ extension TailnetNode {
                 region.isNone
                 ? nil
                 : HomeDERP(
-                    regionId: Int(region.rawValue), regionCode: definition?.regionCode ?? "\(region)",
+                    regionId: Int(region.rawValue),
+                    regionCode: definition?.regionCode ?? "\(region)",
                     latencyMs: latency.map { $0 * 1000 }
                 )
         }
@@ -190,7 +195,10 @@ extension TailnetNode {
     /// The current state as control is told it, by the poll and by updates.
     private var mapRequest: MapRequest {
         var request = MapRequest(
-            version: .current, nodeKey: identity.nodeKey.publicKey, discoKey: discoKey, hostinfo: hostinfo
+            version: .current,
+            nodeKey: identity.nodeKey.publicKey,
+            discoKey: discoKey,
+            hostinfo: hostinfo
         )
         let endpoints = reachability.value?.endpoints ?? [.placeholder]
         request.endpoints = endpoints.map(\.address)

@@ -41,8 +41,10 @@ package actor TailnetNode {
     /// A node that does not take part yet.
     ///
     /// - Parameters:
+    ///   - configuration: Where to log in, as what, and how to reach others.
     ///   - identity: The stored identity; nil makes a new one, which is committed before it is used.
     ///   - eventLoop: The one loop that the node's packets stay on.
+    ///   - clock: What waits are measured by.
     ///   - commit: Stores an identity durably.
     package init(
         configuration: TailnetNodeConfiguration,
@@ -161,7 +163,10 @@ package actor TailnetNode {
         let level = reachability
         discoKey = try await loop.flatSubmit {
             let plane = DataPlane(
-                eventLoop: loop, nodeKey: key, configuration: configuration, isOneMachine: isOneMachine
+                eventLoop: loop,
+                nodeKey: key,
+                configuration: configuration,
+                isOneMachine: isOneMachine
             ) { level.set($0) }
             box.value = plane
             let key = plane.discoPublicKey

@@ -14,7 +14,9 @@ final class FakeRelay: RelayDialer {
     struct Refused: Error {}
 
     func connect(
-        to region: DERPRegion, privateKey: NodePrivateKey, eventLoop: any EventLoop,
+        to region: DERPRegion,
+        privateKey: NodePrivateKey,
+        eventLoop: any EventLoop,
         events: @escaping (RelayEvent) -> Void
     ) -> EventLoopFuture<any RelayConnection> {
         dials += 1
