@@ -210,10 +210,12 @@ extension TailnetNode {
 extension NetworkMap {
     /// What control says is wrong, one sentence each.
     var healthTexts: [String] {
-        guard !displayMessages.isEmpty else { return health.prefix(Self.healthLimit).map { ControlError.printable($0) } }
+        guard !displayMessages.isEmpty else {
+            return health.prefix(Self.healthLimit).map { ControlError.printable($0) }
+        }
         return displayMessages.sorted { $0.key < $1.key }.prefix(Self.healthLimit).map { message in
-            let text = message.value.text.isEmpty ? message.value.title : "\(message.value.title): \(message.value.text)"
-            return ControlError.printable(text)
+            let (title, text) = (message.value.title, message.value.text)
+            return ControlError.printable(text.isEmpty ? title : "\(title): \(text)")
         }
     }
 
