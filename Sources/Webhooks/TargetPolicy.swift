@@ -12,7 +12,7 @@ package import WarrenModel
 package struct TargetPolicy: DialPolicy, WebTargetPolicy {
     private let allowedNetworks: [IPPrefix]
     private let allowsHTTP: Bool
-    private let controlIsOnLoopback: Bool
+    private var controlIsOnLoopback: Bool
     private let plainControl: PlainHTTPRule
 
     /// Where control servers may be spoken to without TLS.
@@ -33,6 +33,13 @@ package struct TargetPolicy: DialPolicy, WebTargetPolicy {
         self.allowsHTTP = allowsHTTP
         self.plainControl = plainControl
         self.controlIsOnLoopback = controlIsOnLoopback
+    }
+
+    /// The same rules for one control server that is, or is not, this host's own: what a foreign one names is never on loopback.
+    package func forControl(ofThisHost isOurs: Bool) -> TargetPolicy {
+        var copy = self
+        copy.controlIsOnLoopback = isOurs
+        return copy
     }
 
     /// Tells whether a connection to this address may be opened for this purpose.

@@ -163,6 +163,17 @@ import WarrenModel
                 let netcheck = try #require(await alice.node.detail().netcheck)
                 #expect(netcheck.udp)
                 #expect(netcheck.endpoints.contains { $0.hasPrefix("127.0.0.1:") })
+                #expect(report.status.health.isEmpty)
+            }
+        }
+    }
+
+    @Test func `a node that had to take another port than the configured ones says so`() async throws {
+        try await Tailnets.withServer { server in
+            let alice = try await Machine("alice", server, authKey: try await server.key(), lacksConfiguredPort: true)
+            try await alice.running {
+                let report = try await alice.report { $0.status.state == .running }
+                #expect(report.status.health.contains { $0.contains("udpPorts") })
             }
         }
     }
@@ -246,14 +257,27 @@ final class Machine: Sendable {
         _ server: CoordinationServer,
         authKey: String?,
         identity: NodeIdentity? = nil,
-        usesUDP: Bool = true
+        usesUDP: Bool = true,
+        lacksConfiguredPort: Bool = false
     ) async throws {
-        try await self.init(name, url: server.serverURL, authKey: authKey, identity: identity, usesUDP: usesUDP)
+        try await self.init(
+            name,
+            url: server.serverURL,
+            authKey: authKey,
+            identity: identity,
+            usesUDP: usesUDP,
+            lacksConfiguredPort: lacksConfiguredPort
+        )
     }
 
-    init(_ name: String, url: String, authKey: String?, identity: NodeIdentity? = nil, usesUDP: Bool = true)
-        async throws
-    {
+    init(
+        _ name: String,
+        url: String,
+        authKey: String?,
+        identity: NodeIdentity? = nil,
+        usesUDP: Bool = true,
+        lacksConfiguredPort: Bool = false
+    ) async throws {
         guest = try await FakeGuest()
         var configuration = TailnetNodeConfiguration(
             controlURL: url,
@@ -265,6 +289,7 @@ final class Machine: Sendable {
         configuration.authKey = authKey.map { SecretText($0) }
         configuration.udpBindAddress = .v4(.loopback)
         configuration.usesUDP = usesUDP
+        configuration.lacksConfiguredPort = lacksConfiguredPort
         self.configuration = configuration
         let commits = SharedCommits()
         committed = commits

@@ -63,6 +63,16 @@ import Webhooks
         for purpose in DialPurpose.allCases { #expect(try TargetPolicy().permits(address(text), for: purpose)) }
     }
 
+    @Test func `a foreign control server opens no loopback, whatever the default one is`() throws {
+        let policy = TargetPolicy(controlIsOnLoopback: true)
+        for purpose in [DialPurpose.control, .derp, .stun, .disco, .resolver] {
+            #expect(try !policy.forControl(ofThisHost: false).permits(address("127.0.0.1"), for: purpose))
+            #expect(try policy.forControl(ofThisHost: true).permits(address("127.0.0.1"), for: purpose))
+            #expect(try policy.forControl(ofThisHost: false).permits(address("10.0.0.1"), for: purpose))
+        }
+        #expect(try !policy.forControl(ofThisHost: true).permits(address("127.0.0.1"), for: .webhook))
+    }
+
     @Test func `URLs are judged before anything is looked up`() throws {
         func refusal(_ text: String, _ policy: TargetPolicy, _ purpose: DialPurpose) throws -> Bool {
             policy.refusal(of: try #require(WebURL(text)), for: purpose) != nil

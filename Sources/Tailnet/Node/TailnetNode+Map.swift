@@ -132,7 +132,7 @@ extension TailnetNode {
             status.tailnet = map.domain.isEmpty ? nil : map.domain
             status.keyExpiry = map.selfNode.keyExpiry.isZero ? nil : Timestamp(map.selfNode.keyExpiry)
             status.peerCount = map.peers.count
-            status.health = map.healthTexts
+            status.health = map.healthTexts + ownHealthTexts
         }
         guard !isExpired else { return }
         if map.selfNode.machineAuthorized {
@@ -140,6 +140,11 @@ extension TailnetNode {
         } else {
             set(.needsMachineAuth, NodeReason.awaitingApproval)
         }
+    }
+
+    /// What is degraded on this host's side.
+    private var ownHealthTexts: [String] {
+        configuration.lacksConfiguredPort ? ["The UDP ports of tailnet.udpPorts are used up; another one is in use."] : []
     }
 
     private func checkExpiry(_ expiry: AsyncStream<Void>.Continuation) async {

@@ -23,6 +23,8 @@ package struct TailnetNodeConfiguration: Sendable {
     package var udpBindAddress: IPAddress?
     /// The UDP port; 0 lets the kernel choose.
     package var udpPort: UInt16 = 0
+    /// Whether `udpPort` is any because the ones that were configured are taken: worth a warning to its user.
+    package var lacksConfiguredPort = false
     /// Whether UDP is used at all; without it everything goes by relay.
     package var usesUDP = true
     /// Which addresses may be dialled that others chose.

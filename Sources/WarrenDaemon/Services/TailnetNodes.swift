@@ -9,6 +9,7 @@ import Tailnet
 import VirtualMachines
 import WarrenCrypto
 import WarrenModel
+import Webhooks
 
 /// Makes the nodes of VMs by the configuration of this host.
 struct TailnetNodes: VMNodeMaker {
@@ -19,7 +20,7 @@ struct TailnetNodes: VMNodeMaker {
     /// What all nodes share.
     let tailnet: TailnetSection
     /// Which addresses may be dialled that others chose.
-    let policy: any DialPolicy
+    let policy: TargetPolicy
     /// The loops for what belongs to no VM.
     let group: any EventLoopGroup
     /// Gets what nodes say.
@@ -80,7 +81,7 @@ struct TailnetNodes: VMNodeMaker {
             controlURL: url,
             hostname: hostname,
             nicSocketPath: socket,
-            dialPolicy: policy,
+            dialPolicy: policy.forControl(ofThisHost: control == .embedded),
             logger: logger
         )
         configuration.plainHTTP =
@@ -93,20 +94,23 @@ struct TailnetNodes: VMNodeMaker {
         switch tailnet.udpPorts {
         case .off: configuration.usesUDP = false
         case .any: break
-        case .range(let range): configuration.udpPort = Self.freePort(in: range, at: tailnet.bind)
+        case .range(let range):
+            let port = Self.freePort(in: range, at: tailnet.bind)
+            configuration.udpPort = port ?? 0
+            configuration.lacksConfiguredPort = port == nil
         }
         return configuration
     }
 
-    /// The lowest port of a range that nobody holds; 0, which is any, when all are taken.
-    private static func freePort(in range: ClosedRange<UInt16>, at bind: IPAddress) -> UInt16 {
+    /// The lowest port of a range that nobody holds; nil when all are taken.
+    private static func freePort(in range: ClosedRange<UInt16>, at bind: IPAddress) -> UInt16? {
         range.first { port in
             guard let address = try? SocketAddress(ipAddress: "\(bind)", port: Int(port)) else { return false }
-            let descriptor = socket(address.protocol == .inet6 ? AF_INET6 : AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
+            let descriptor = socket(address.protocol == .inet6 ? AF_INET6 : AF_INET, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
             guard descriptor >= 0 else { return false }
             defer { close(descriptor) }
             return address.withSockAddr { Glibc.bind(descriptor, $0, socklen_t($1)) == 0 }
-        } ?? 0
+        }
     }
 }
 
