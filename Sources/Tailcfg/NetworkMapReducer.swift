@@ -29,6 +29,11 @@ package struct NetworkMapChange: Hashable, Sendable {
 
 /// Merges the messages of one map stream into a `NetworkMap` (`TAILSCALE-NODE` 1.9.1); a new stream needs a new reducer.
 package struct NetworkMapReducer: Sendable {
+    /// How many peers a map holds, far more than any tailnet shows one node: some 50 MiB beside their strings.
+    package static let peerLimit = 100_000
+    /// How many named filters, messages and user profiles it holds.
+    package static let entryLimit = 10_000
+
     /// The state so far; nil before the first message.
     package private(set) var map: NetworkMap?
 
@@ -80,7 +85,10 @@ package struct NetworkMapReducer: Sendable {
             next.dnsConfig = dnsConfig
             change.dnsConfig = true
         }
-        for profile in response.userProfiles { next.userProfiles[profile.id] = profile }
+        for profile in response.userProfiles
+        where next.userProfiles.count < Self.entryLimit || next.userProfiles[profile.id] != nil {
+            next.userProfiles[profile.id] = profile
+        }
         if !response.domain.isEmpty { next.domain = response.domain }
         if !response.domainDataPlaneAuditLogID.isEmpty {
             next.domainDataPlaneAuditLogID = response.domainDataPlaneAuditLogID
@@ -112,7 +120,8 @@ package struct NetworkMapReducer: Sendable {
         for id in response.peersRemoved {
             if let node = map.peers.removeValue(forKey: id) { change.removedPeers.append(node) }
         }
-        for var node in response.peersChanged {
+        // A stream lives for days: a server that never stops adding must not fill the memory. What is too much is left out.
+        for var node in response.peersChanged where map.peers.count < peerLimit || map.peers[node.id] != nil {
             node.normalize()
             map.peers[node.id] = node
             change.changedPeers.insert(node.id)
@@ -137,8 +146,8 @@ package struct NetworkMapReducer: Sendable {
     private static func replacePeers(_ peers: [Node], in map: inout NetworkMap, change: inout NetworkMapChange) {
         let previous = map.peers
         map.peers = [:]
-        map.peers.reserveCapacity(peers.count)
-        for var node in peers {
+        map.peers.reserveCapacity(min(peers.count, peerLimit))
+        for var node in peers.prefix(peerLimit) {
             node.normalize()
             map.peers[node.id] = node
         }
@@ -160,6 +169,7 @@ package struct NetworkMapReducer: Sendable {
         change.packetFilter = true
         if case .some(.none) = response.packetFilters["*"] { map.packetFilters = [:] }
         for (name, rules) in response.packetFilters where name != "*" || rules != nil {
+            guard rules == nil || map.packetFilters.count < entryLimit || map.packetFilters[name] != nil else { continue }
             map.packetFilters[name] = rules
         }
     }
@@ -177,6 +187,9 @@ package struct NetworkMapReducer: Sendable {
         change.messages = true
         if case .some(.none) = response.displayMessages["*"] { map.displayMessages = [:] }
         for (id, message) in response.displayMessages where id != "*" || message != nil {
+            guard message == nil || map.displayMessages.count < entryLimit || map.displayMessages[id] != nil else {
+                continue
+            }
             map.displayMessages[id] = message
         }
     }

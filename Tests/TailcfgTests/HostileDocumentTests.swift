@@ -82,6 +82,43 @@ struct HostileDocumentTests {
         #expect(MemoryLayout<Node>.stride <= 512)
     }
 
+    @Test func `a stream that never stops adding fills no memory`() throws {
+        var reducer = NetworkMapReducer()
+        var first = MapResponse()
+        first.node = Node(id: 1)
+        _ = try reducer.apply(first, now: Self.now)
+        var number: Int64 = 1
+        while number < Int64(NetworkMapReducer.peerLimit + 3_000) {
+            var response = MapResponse()
+            response.peersChanged = (0..<2_000).map { Node(id: NodeID(rawValue: number + 1 + $0)) }
+            number += 2_000
+            _ = try reducer.apply(response, now: Self.now)
+        }
+        #expect(reducer.map?.peers.count == NetworkMapReducer.peerLimit)
+        // A peer that is there is still changed, and room that is made is used.
+        var change = MapResponse()
+        var known = Node(id: 2)
+        known.name = "known.example."
+        change.peersChanged = [known, Node(id: NodeID(rawValue: number + 1))]
+        change.peersRemoved = [3]
+        _ = try reducer.apply(change, now: Self.now)
+        #expect(reducer.map?.peers[2]?.name == "known.example.")
+        #expect(reducer.map?.peers[NodeID(rawValue: number + 1)] != nil)
+        #expect(reducer.map?.peers.count == NetworkMapReducer.peerLimit)
+
+        for batch in 0..<3 {
+            var messages = MapResponse()
+            for index in 0..<5_000 {
+                let name = "\(batch)-\(index)"
+                messages.displayMessages[name] = DisplayMessage(title: name, text: "", severity: "low")
+                messages.packetFilters[name] = []
+            }
+            _ = try reducer.apply(messages, now: Self.now)
+        }
+        #expect(reducer.map?.displayMessages.count == NetworkMapReducer.entryLimit)
+        #expect(reducer.map?.packetFilters.count == NetworkMapReducer.entryLimit)
+    }
+
     @Test func `the first message must bring the own node`() throws {
         var reducer = NetworkMapReducer()
         var response = MapResponse()
