@@ -13,14 +13,11 @@ let groundFloorSettings = settings + [.strictMemorySafety()]
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
-let nioWebSocket = Target.Dependency.product(name: "NIOWebSocket", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let nioHTTP2 = Target.Dependency.product(name: "NIOHTTP2", package: "swift-nio-http2")
-let nioHPACK = Target.Dependency.product(name: "NIOHPACK", package: "swift-nio-http2")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
-let nioHTTPTypesHTTP1 = Target.Dependency.product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
 let hummingbirdTLS = Target.Dependency.product(name: "HummingbirdTLS", package: "hummingbird")
@@ -106,8 +103,7 @@ let package = Package(
         .target(
             name: "DERP",
             dependencies: [
-                "Tailcfg", "WarrenCrypto", "NetTypes", nioCore, nioPosix, nioHTTP1, nioSSL,
-                nioWebSocket, x509, swiftASN1, crypto, logging,
+                "Tailcfg", "WarrenCrypto", "NetTypes", nioCore, nioPosix, nioHTTP1, nioSSL, x509, swiftASN1, logging,
             ],
             swiftSettings: settings
         ),
@@ -139,8 +135,7 @@ let package = Package(
         .target(
             name: "Magicsock",
             dependencies: [
-                "DERP", "Disco", "Tailcfg", "NetWire", "NetTypes", "WarrenCrypto", nioCore, nioPosix,
-                nioSSL, logging,
+                "DERP", "Disco", "Tailcfg", "NetWire", "NetTypes", "WarrenCrypto", nioCore, nioPosix, logging,
             ],
             swiftSettings: settings
         ),
@@ -157,8 +152,8 @@ let package = Package(
         .target(
             name: "Tailnet",
             dependencies: [
-                "Magicsock", "DERP", "ControlPlane", "GuestNetwork", "NetWire", "WireGuard", "Disco",
-                "Tailcfg", "NetTypes", "WarrenCrypto", "WarrenModel", nioCore, nioPosix, logging,
+                "Magicsock", "ControlPlane", "GuestNetwork", "NetWire", "WireGuard", "Tailcfg", "NetTypes",
+                "WarrenCrypto", "WarrenModel", nioCore, nioPosix, logging,
             ],
             swiftSettings: settings
         ),
@@ -219,10 +214,10 @@ let package = Package(
         .executableTarget(name: "warren-shim"),
 
         // Tests: one target a module, the walks through the whole house, and what they share.
-        .target(name: "TestSupport", dependencies: ["NetTypes"], path: "Tests/TestSupport", swiftSettings: settings),
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
         .testTarget(
             name: "NetTypesTests",
-            dependencies: ["NetTypes", "TestSupport"],
+            dependencies: ["NetTypes"],
             swiftSettings: settings
         ),
         .testTarget(
@@ -262,10 +257,7 @@ let package = Package(
         ),
         .testTarget(
             name: "DERPTests",
-            dependencies: [
-                "DERP", "Tailcfg", "WarrenCrypto", "NetTypes", nioCore, nioPosix, nioHTTP1, nioSSL,
-                nioWebSocket, x509, swiftASN1, crypto, logging, nioEmbedded, "TestSupport",
-            ],
+            dependencies: ["DERP", "WarrenCrypto", "NetTypes", nioCore, "TestSupport"],
             resources: [.copy("Vectors")],
             swiftSettings: settings
         ),
@@ -280,15 +272,14 @@ let package = Package(
         ),
         .testTarget(
             name: "GuestNetworkTests",
-            dependencies: ["GuestNetwork", "NetWire", "NetTypes", nioCore, nioPosix, nioEmbedded, "TestSupport"],
+            dependencies: ["GuestNetwork", "NetWire", "NetTypes", nioCore, nioPosix, "TestSupport"],
             resources: [.copy("Vectors")],
             swiftSettings: settings
         ),
         .testTarget(
             name: "QEMUTests",
             dependencies: [
-                "QEMU", "GuestNetwork", "NetWire", "NetTypes", "WarrenModel", nioCore, nioPosix, subprocess, logging,
-                "TestSupport",
+                "QEMU", "GuestNetwork", "NetWire", "NetTypes", "WarrenModel", nioCore, nioPosix, logging, "TestSupport",
             ],
             swiftSettings: settings
         ),
@@ -300,8 +291,8 @@ let package = Package(
         .testTarget(
             name: "MagicsockTests",
             dependencies: [
-                "Magicsock", "DERP", "Disco", "Tailcfg", "NetWire", "NetTypes", "WarrenCrypto",
-                nioCore, nioPosix, nioSSL, logging, nioEmbedded, "TestSupport",
+                "Magicsock", "Disco", "Tailcfg", "NetWire", "NetTypes", "WarrenCrypto", nioCore, nioPosix, logging,
+                "TestSupport",
             ],
             resources: [.copy("Vectors")],
             swiftSettings: settings
@@ -317,9 +308,8 @@ let package = Package(
         .testTarget(
             name: "TailnetTests",
             dependencies: [
-                "Tailnet", "Magicsock", "DERP", "ControlPlane", "GuestNetwork", "NetWire",
-                "WireGuard", "Disco", "Tailcfg", "NetTypes", "WarrenCrypto", "WarrenModel", nioCore,
-                nioPosix, logging, nioEmbedded, "TestSupport",
+                "Tailnet", "GuestNetwork", "NetWire", "Tailcfg", "NetTypes", "WarrenCrypto", nioCore, nioPosix, logging,
+                "TestSupport",
             ],
             resources: [.copy("Vectors")],
             swiftSettings: settings
@@ -337,8 +327,8 @@ let package = Package(
         .testTarget(
             name: "VirtualMachinesTests",
             dependencies: [
-                "VirtualMachines", "Tailnet", "QEMU", "Store", "WarrenModel", "NetTypes",
-                "WarrenCrypto", nioCore, nioPosix, logging, serviceLifecycle, "TestSupport",
+                "VirtualMachines", "Tailnet", "QEMU", "Store", "WarrenModel", "NetTypes", "WarrenCrypto", nioCore,
+                nioPosix, logging, "TestSupport",
             ],
             swiftSettings: settings
         ),
@@ -346,18 +336,13 @@ let package = Package(
             name: "WarrenAPITests",
             dependencies: [
                 "WarrenAPI", "VirtualMachines", "Coordination", "Store", "WarrenModel", "NetTypes", hummingbird,
-                hummingbirdCore, asyncHTTPClient, nioCore, nioPosix, nioHTTP1, httpTypes, logging,
-                serviceLifecycle,
+                asyncHTTPClient, nioCore, nioPosix, nioHTTP1, httpTypes, logging, serviceLifecycle,
             ],
             swiftSettings: settings
         ),
         .testTarget(
             name: "WarrenDaemonTests",
-            dependencies: [
-                "WarrenDaemon", "VirtualMachines", "Coordination", "Store", "WarrenModel",
-                "NetTypes", "WarrenCrypto", nioCore, nioPosix, asyncHTTPClient, nioHTTP1, logging,
-                serviceLifecycle, "TestSupport",
-            ],
+            dependencies: ["WarrenDaemon", "Store", "WarrenModel", "NetTypes", logging],
             swiftSettings: settings
         ),
         .testTarget(

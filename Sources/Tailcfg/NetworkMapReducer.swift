@@ -169,7 +169,9 @@ package struct NetworkMapReducer: Sendable {
         change.packetFilter = true
         if case .some(.none) = response.packetFilters["*"] { map.packetFilters = [:] }
         for (name, rules) in response.packetFilters where name != "*" || rules != nil {
-            guard rules == nil || map.packetFilters.count < entryLimit || map.packetFilters[name] != nil else { continue }
+            guard rules == nil || map.packetFilters.count < entryLimit || map.packetFilters[name] != nil else {
+                continue
+            }
             map.packetFilters[name] = rules
         }
     }

@@ -106,7 +106,8 @@ struct WebhookSender: Sendable {
             // The status has decided already; what becomes of the body does not matter.
             await withTaskGroup(of: Void.self) { group in
                 group.addTask { _ = try? await response.body.collect(upTo: bodyLimit) }
-                group.addTask { try? await ContinuousClock().sleep(until: deadline) }  // Cancelled when the body is whole.
+                // Cancelled when the body is whole.
+                group.addTask { try? await ContinuousClock().sleep(until: deadline) }
                 await group.next()
                 group.cancelAll()
             }

@@ -144,7 +144,8 @@ extension TailnetNode {
 
     /// What is degraded on this host's side.
     private var ownHealthTexts: [String] {
-        configuration.lacksConfiguredPort ? ["The UDP ports of tailnet.udpPorts are used up; another one is in use."] : []
+        guard configuration.lacksConfiguredPort else { return [] }
+        return ["The UDP ports of tailnet.udpPorts are used up; another one is in use."]
     }
 
     private func checkExpiry(_ expiry: AsyncStream<Void>.Continuation) async {
@@ -215,13 +216,9 @@ extension TailnetNode {
 extension NetworkMap {
     /// What control says is wrong, one sentence each.
     var healthTexts: [String] {
-        guard !displayMessages.isEmpty else {
-            return health.prefix(Self.healthLimit).map { ControlError.printable($0) }
-        }
-        return displayMessages.sorted { $0.key < $1.key }.prefix(Self.healthLimit).map { message in
-            let (title, text) = (message.value.title, message.value.text)
-            return ControlError.printable(text.isEmpty ? title : "\(title): \(text)")
-        }
+        let messages = displayMessages.sorted { $0.key < $1.key }.prefix(Self.healthLimit).map(\.value)
+        let texts = messages.map { $0.text.isEmpty ? $0.title : "\($0.title): \($0.text)" }
+        return (texts.isEmpty ? Array(health.prefix(Self.healthLimit)) : texts).map { ControlError.printable($0) }
     }
 
     /// A person reads no more, and each is stored with every change of the VM.

@@ -106,7 +106,8 @@ struct TailnetNodes: VMNodeMaker {
     private static func freePort(in range: ClosedRange<UInt16>, at bind: IPAddress) -> UInt16? {
         range.first { port in
             guard let address = try? SocketAddress(ipAddress: "\(bind)", port: Int(port)) else { return false }
-            let descriptor = socket(address.protocol == .inet6 ? AF_INET6 : AF_INET, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+            let family = address.protocol == .inet6 ? AF_INET6 : AF_INET
+            let descriptor = socket(family, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
             guard descriptor >= 0 else { return false }
             defer { close(descriptor) }
             return address.withSockAddr { Glibc.bind(descriptor, $0, socklen_t($1)) == 0 }
