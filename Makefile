@@ -6,6 +6,8 @@ DESTDIR ?=
 STATE_DIR ?=
 IMAGES ?= .build/images
 RELEASE = .build/release
+# The same for `check` and `test`: with other flags the second would build everything again.
+IMPORT_CHECK = --explicit-target-dependency-import-check error
 PRODUCTS = warrend warren warren-shim
 
 .PHONY: help dependencies build image demo run test check fmt docs bench install clean
@@ -31,12 +33,12 @@ run: build image ## Start the daemon in the foreground with the default configur
 	$(RELEASE)/warrend $(if $(STATE_DIR),--state-dir $(STATE_DIR))
 
 test: dependencies image ## Build and run every test, real guests included
-	WARREN_TEST_IMAGES=$(abspath $(IMAGES)) $(SWIFT) test
+	WARREN_TEST_IMAGES=$(abspath $(IMAGES)) $(SWIFT) test $(IMPORT_CHECK)
 
 check: dependencies ## Format, floors, imports, configuration and OpenAPI in step with the code
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
 	deploy/scripts/check-floors
-	$(SWIFT) build --build-tests --explicit-target-dependency-import-check error
+	$(SWIFT) build --build-tests $(IMPORT_CHECK)
 
 fmt: ## Format all Swift files in place
 	$(SWIFT) format --in-place --recursive Package.swift Sources Tests
