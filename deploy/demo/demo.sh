@@ -76,10 +76,15 @@ in_guest() { # vm shell-command -> its output; its exit code is ours
 
 step "1. Packages, build, guest image"
 deploy/scripts/install-dependencies
+printf '%sthe first build takes about ten minutes on two cores%s\n' "$dim" "$plain"
+mkdir -p .build
 for product in warrend warren warren-shim; do
-    swift build -c release --product "$product" 2>&1 | { grep -E 'error|warning: unable|Compiling|Build of' || true; } | tail -n 1
+    if ! swift build -c release --product "$product" >.build/demo-build.log 2>&1; then
+        tail -n 30 .build/demo-build.log >&2
+        fail "$product does not build"
+    fi
+    printf '%s%s%s\n' "$dim" "$(tail -n 1 .build/demo-build.log)" "$plain"
 done
-[ -x "$release/warrend" ] || fail "the build did not produce warrend"
 deploy/images/micro/build.sh .build/images
 say "built in $((SECONDS - started)) s"
 warm=$SECONDS

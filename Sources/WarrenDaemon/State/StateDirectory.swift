@@ -70,9 +70,6 @@ package struct StateDirectory: Sendable {
         guard stat(path, &status) == 0 else {
             throw .stateUnusable(path: path, reason: SystemError.text(errno))
         }
-        guard status.st_uid == geteuid() else {
-            throw .stateUnusable(path: path, reason: "belongs to uid \(status.st_uid), not to this one (\(geteuid()))")
-        }
         if status.st_mode & 0o077 != 0, chmod(path, 0o700) != 0 {
             throw .stateUnusable(path: path, reason: "cannot be made private: \(SystemError.text(errno))")
         }
