@@ -101,6 +101,10 @@ struct GuestNetworkTests {
             addressing.ipv4 = IPv4Address(100, 64, 0, 8)
             addressing.hostname = "renamed"
             nic.pipeline.fireUserInboundEventTriggered(addressing)
+            // The guest's driver looks at the link when it gets to it; one that it never saw down is no new one.
+            let seen =
+                "for i in $(seq 200); do [ $(cat /sys/class/net/eth0/carrier) = 0 ] && exit 0; sleep 0.05; done; exit 1"
+            #expect(try await guest.shell(agent, seen).exitCode == 0)
             try await monitor.setLink(up: true)
             try await waitForAddress("100.64.0.8")
             #expect(try await run("hostname; ip -4 addr show eth0 | grep -c inet") == "renamed\n1\n")

@@ -83,11 +83,20 @@ extension VMDriver {
     private func updateLink(old: NetworkStatus?) async {
         guard let network = record.status.network else { return }
         let isUp = network.state == .running && !network.addresses.isEmpty
-        if isUp, isLinkWanted, let old, old.addresses != network.addresses { await setLink(up: false) }
+        if isUp, isLinkWanted, let old, old.addresses != network.addresses {
+            await setLink(up: false)
+            // A guest's driver looks at the link when it gets to it: what is too short it never sees.
+            try? await ContinuousClock().sleep(for: Self.shortestLinkDown)
+            // Whoever stops the node takes the link down for good.
+            guard !Task.isCancelled else { return }
+        }
         let changed = isUp != isLinkWanted || old?.addresses != network.addresses
         isLinkWanted = isUp
         if changed { await setLink(up: isUp) }
     }
+
+    /// Long enough for a guest that shares its processor with many, short enough for a person.
+    private static let shortestLinkDown = Duration.milliseconds(500)
 
     /// The VM shows a node at rest: its addresses stay, because they stay its own.
     func noteNodeStopped() async {

@@ -128,14 +128,20 @@ static void raise_interface(const char *name) {
     if (control >= 0) close(control);
 }
 
-static bool carrier_is_up(void) {
-    char digit = '0';
-    int file = open("/sys/class/net/" LINK "/carrier", O_RDONLY | O_CLOEXEC);
-    if (file < 0) return false;
-    if (read(file, &digit, 1) != 1) digit = '0';
+// A number that the kernel tells of the interface; 0 when it tells none.
+static long link_number(const char *path) {
+    char text[32] = "";
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return 0;
+    if (read(file, text, sizeof text - 1) <= 0) text[0] = 0;
     close(file);
-    return digit == '1';
+    return strtol(text, NULL, 10);
 }
+
+static bool carrier_is_up(void) { return link_number("/sys/class/net/" LINK "/carrier") == 1; }
+
+// How often the carrier came: one that went and came between two looks is a new one as well.
+static long carrier_count(void) { return link_number("/sys/class/net/" LINK "/carrier_up_count"); }
 
 static void start(struct child *child) {
     child->restart_at = 0;
@@ -260,6 +266,7 @@ int main(void) {
     raise_interface("lo");
     raise_interface(LINK);
     bool carrier = carrier_is_up();
+    long carriers = carrier_count();
     if (carrier) carrier_changed(true);
     // What the file server hands out for measurements: holes, so that they cost no memory until read.
     if (truncate("/srv/20MiB", 20 << 20) < 0 || truncate("/srv/1MiB", 1 << 20) < 0) say("init: /srv: %s", strerror(errno));
@@ -294,7 +301,9 @@ int main(void) {
             char buffer[8192];
             while (recv(links, buffer, sizeof buffer, 0) > 0) {}
             bool up = carrier_is_up();
-            if (up != carrier) carrier_changed(carrier = up);
+            long count = carrier_count();
+            if (up != carrier || count != carriers) carrier_changed(carrier = up);
+            carriers = count;
         }
         if (sources[2].revents && button_was_pressed(button)) leave(RB_POWER_OFF);
     }
