@@ -260,13 +260,22 @@ import WarrenCrypto
         _ = try await client.next()
         let absent = NodePrivateKey().publicKey
         let disco = "TS\u{1F4AC}" + String(repeating: "x", count: 80)
-        for _ in 0..<10 {
-            try await client.send("WireGuard", to: absent)
-            try await client.send(disco, to: absent)
+        // At once, so that a slow machine earns no more answers while it sends.
+        try await client.perform { client in
+            for _ in 0..<10 {
+                client.send(ByteBuffer(string: "WireGuard"), to: absent)
+                client.send(ByteBuffer(string: disco), to: absent)
+            }
+            client.ping(1)
         }
-        try await client.perform { $0.ping(1) }
-        for _ in 0..<3 { #expect(try await client.next() == .peerGone(absent, .notHere)) }
-        #expect(try await client.next() == .pong(1))
+        var answers = 0
+        var event = try await client.next()
+        while event == .peerGone(absent, .notHere) {
+            answers += 1
+            event = try await client.next()
+        }
+        #expect(event == .pong(1))
+        #expect((3..<6).contains(answers))
         #expect(try await relay.counters.unroutablePackets == 20)
         try await relay.shutdown()
     }
