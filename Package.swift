@@ -363,9 +363,13 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         .executableTarget(
             name: "warren-bench",
-            dependencies: ["WireGuard", "WarrenCrypto", "NetTypes", "CLibCrypto"],
+            dependencies: [
+                "Tailnet", "GuestNetwork", "WireGuard", "NetWire", "Tailcfg", "WarrenCrypto", "NetTypes", "CLibCrypto",
+                nioCore, nioEmbedded, logging, "AllocationCounter",
+            ],
             path: "Tests/Benchmarks",
             swiftSettings: settings
         ),

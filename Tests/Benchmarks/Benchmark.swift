@@ -11,10 +11,15 @@ struct Measurement: CustomStringConvertible {
     let name: String
     let value: Double
     let unit: String
+    /// How many digits follow the point.
+    var digits = 1
 
     var description: String {
-        let tenths = Int((value * 10).rounded())
-        return "\(name) \(tenths / 10).\(tenths % 10) \(unit)"
+        let scale = (0..<digits).reduce(1) { scale, _ in scale * 10 }
+        let scaled = Int((value * Double(scale)).rounded())
+        // The added one keeps the leading zeros of the fraction, and is cut off with the first character.
+        let fraction = digits == 0 ? "" : "." + String(scaled % scale + scale).dropFirst()
+        return "\(name) \(scaled / scale)\(fraction) \(unit)"
     }
 }
 

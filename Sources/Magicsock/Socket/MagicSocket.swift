@@ -62,16 +62,7 @@ package final class MagicSocket {
 
     /// Binds UDP and begins; a family that the machine lacks is left out, and a port that is taken is replaced by another.
     package func start(sink: any MagicSocketSink) -> EventLoopFuture<Void> {
-        self.sink = sink
-        derp.onPacket = { [unowned self] peer, region, packet in receive(relayed: packet, from: peer, by: region) }
-        derp.onPeerGone = { [unowned self] peer, region in
-            guard let peer = peers[peer] else { return }
-            if peer.reverseRegion == region { peer.reverseRegion = .none }
-            resendHandshakeSoon(to: peer)
-        }
-        derp.onHomeChange = { [unowned self] isConnected in
-            if !isConnected { requestEndpoints() }
-        }
+        begin(sink)
         guard configuration.usesUDP else { return eventLoop.makeSucceededVoidFuture() }
         let isIPv4 = configuration.bindAddress?.isIPv4 ?? true
         return bind(isIPv4: isIPv4, port: configuration.port)
@@ -88,6 +79,28 @@ package final class MagicSocket {
                 return bind(isIPv4: false, port: port).recover { _ in () }
             }
             .nonisolated()
+    }
+
+    /// Begins over a channel of the caller's, which carries `AddressedEnvelope<ByteBuffer>` as if bound to an address.
+    package func start(sink: any MagicSocketSink, over channel: any Channel, at localAddress: AddressPort) throws {
+        begin(sink)
+        let isIPv4 = localAddress.address.isIPv4
+        try channel.pipeline.syncOperations.addHandler(UDPReceiver(owner: self, isIPv4: isIPv4))
+        let socket = UDPSocket(channel: channel, localAddress: localAddress)
+        if isIPv4 { udpIPv4 = socket } else { udpIPv6 = socket }
+    }
+
+    private func begin(_ sink: any MagicSocketSink) {
+        self.sink = sink
+        derp.onPacket = { [unowned self] peer, region, packet in receive(relayed: packet, from: peer, by: region) }
+        derp.onPeerGone = { [unowned self] peer, region in
+            guard let peer = peers[peer] else { return }
+            if peer.reverseRegion == region { peer.reverseRegion = .none }
+            resendHandshakeSoon(to: peer)
+        }
+        derp.onHomeChange = { [unowned self] isConnected in
+            if !isConnected { requestEndpoints() }
+        }
     }
 
     /// Ends every socket, connection and timer; nothing is called back afterwards.

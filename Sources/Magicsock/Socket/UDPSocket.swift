@@ -8,21 +8,23 @@ import NetTypes
 final class UDPSocket {
     let channel: any Channel
     let localAddress: AddressPort
-    private var batch = ByteBuffer()
+    // Given to NIO in turn; their memory is used again once they are written, which a flush usually sees to at once.
+    private var batches = [ByteBuffer](repeating: ByteBuffer(), count: batchCount)
+    private var filling = 0
     private var batchRemote: SocketAddress?
     private var segmentByteCount = 0
     private var segments = 0
     private var isSegmentOpen = false
-    // Given to NIO; its memory is used again once it is written, which a flush usually sees to at once.
-    private var isBatchSpent = false
     private var needsFlush = false
     private let segmentsOffload: Bool
 
     // 64 is the kernel's UDP_MAX_SEGMENTS; a whole batch must also fit one IP packet.
     private static let maximumSegments = 64
     private static let maximumBatchByteCount = 65_000
+    // Some 400 full packets between two flushes; who sends more, or to more peers in turn, pays with allocations.
+    private static let batchCount = 8
 
-    private init(channel: any Channel, localAddress: AddressPort) {
+    init(channel: any Channel, localAddress: AddressPort) {
         self.channel = channel
         self.localAddress = localAddress
         segmentsOffload = System.supportsUDPSegmentationOffload
@@ -67,21 +69,19 @@ final class UDPSocket {
         if let batchRemote,
             batchRemote != remote || datagram.count > segmentByteCount || !isSegmentOpen
                 || segments >= Self.maximumSegments
-                || batch.readableBytes + datagram.count > Self.maximumBatchByteCount
+                || batches[filling].readableBytes + datagram.count > Self.maximumBatchByteCount
         {
             writeBatch()
         }
         if batchRemote == nil {
-            if isBatchSpent {
-                isBatchSpent = false
-                batch.clear(minimumCapacity: min(batch.capacity, Self.maximumBatchByteCount + 2_048))
-            }
+            let capacity = min(batches[filling].capacity, Self.maximumBatchByteCount + 2_048)
+            batches[filling].clear(minimumCapacity: capacity)
             batchRemote = remote
             segmentByteCount = datagram.count
             segments = 0
             isSegmentOpen = segmentsOffload && datagram.count > 0
         }
-        batch.writeBytes(datagram.bytes)
+        batches[filling].writeBytes(datagram.bytes)
         segments += 1
         // The kernel lets only the last segment be short.
         if datagram.count < segmentByteCount { isSegmentOpen = false }
@@ -94,6 +94,7 @@ final class UDPSocket {
         needsFlush = false
         writeBatch()
         channel.flush()
+        filling = 0
     }
 
     func close() { channel.close(promise: nil) }
@@ -105,9 +106,9 @@ final class UDPSocket {
         if segments > 1 {
             metadata = .init(ecnState: .transportNotCapable, packetInfo: nil, segmentSize: segmentByteCount)
         }
-        let envelope = AddressedEnvelope(remoteAddress: remote, data: batch, metadata: metadata)
+        let envelope = AddressedEnvelope(remoteAddress: remote, data: batches[filling], metadata: metadata)
         channel.write(envelope, promise: nil)
-        isBatchSpent = true
+        filling = (filling + 1) % Self.batchCount
     }
 }
 

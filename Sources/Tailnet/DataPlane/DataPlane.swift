@@ -77,11 +77,22 @@ final class DataPlane {
 
     /// Opens the sockets.
     func start() -> EventLoopFuture<Void> {
+        serveGuest()
+        nic.start()
+        return socket.start(sink: self)
+    }
+
+    /// Begins over channels of the caller's in place of sockets.
+    func start(nic channel: any Channel, udp: any Channel, at localAddress: AddressPort) throws {
+        serveGuest()
+        try nic.start(over: channel)
+        try socket.start(sink: self, over: udp, at: localAddress)
+    }
+
+    private func serveGuest() {
         nic.onFrame = { [unowned self] frame in receive(frame: &frame) }
         nic.onReadComplete = { [unowned self] in guestReadComplete() }
         nic.onWritable = { [unowned self] in flushGuest() }
-        nic.start()
-        return socket.start(sink: self)
     }
 
     /// Closes everything for good.

@@ -39,6 +39,11 @@ final class NICConnection {
     /// Begins to connect.
     func start() { connect() }
 
+    /// Takes a channel of the caller's in place of QEMU's socket; it counts as connected once it is active.
+    func start(over channel: any Channel) throws {
+        try channel.pipeline.syncOperations.addHandler(NICHandler(connection: self))
+    }
+
     /// Ends the connection for good; nothing is called back afterwards.
     func stop() {
         isStopped = true

@@ -29,16 +29,17 @@ struct FlowKey: Equatable, Sendable {
 
     fileprivate func hash(_ seed: UInt64) -> UInt64 {
         var hash = seed ^ UInt64(ports) << 16 ^ UInt64(kind)
-        func mix(_ word: UInt64) {
-            // The odd multiplier of Fibonacci hashing; the shift carries the high bits down again.
-            hash = (hash ^ word) &* 0x9E37_79B9_7F4A_7C15
-            hash ^= hash >> 29
-        }
-        mix(source.high)
-        mix(source.low)
-        mix(destination.high)
-        mix(destination.low)
+        Self.mix(source.high, into: &hash)
+        Self.mix(source.low, into: &hash)
+        Self.mix(destination.high, into: &hash)
+        Self.mix(destination.low, into: &hash)
         return hash &* 0x9E37_79B9_7F4A_7C15
+    }
+
+    private static func mix(_ word: UInt64, into hash: inout UInt64) {
+        // The odd multiplier of Fibonacci hashing; the shift carries the high bits down again.
+        hash = (hash ^ word) &* 0x9E37_79B9_7F4A_7C15
+        hash ^= hash >> 29
     }
 }
 

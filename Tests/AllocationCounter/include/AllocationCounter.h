@@ -1,0 +1,13 @@
+#ifndef ALLOCATION_COUNTER_H
+#define ALLOCATION_COUNTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/// Starts or stops counting the allocations of the calling thread.
+void allocation_counter_set_enabled(bool is_enabled);
+
+/// How many allocations the calling thread has made while it was counting.
+uint64_t allocation_counter_value(void);
+
+#endif
