@@ -59,18 +59,13 @@ package struct StateDirectory: Sendable {
         guard code == EEXIST else {
             throw .stateUnusable(path: path, reason: "cannot be created: \(SystemError.text(code))")
         }
-        var status = stat()
-        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
-            throw .stateUnusable(path: path, reason: "is not a directory")
-        }
+        let descriptor = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .stateUnusable(path: path, reason: "is not a directory") }
+        close(descriptor)
     }
 
     private func makePrivate() throws(DaemonError) {
-        var status = stat()
-        guard stat(path, &status) == 0 else {
-            throw .stateUnusable(path: path, reason: SystemError.text(errno))
-        }
-        if status.st_mode & 0o077 != 0, chmod(path, 0o700) != 0 {
+        guard chmod(path, 0o700) == 0 else {
             throw .stateUnusable(path: path, reason: "cannot be made private: \(SystemError.text(errno))")
         }
         guard access(path, W_OK | X_OK) == 0 else {
