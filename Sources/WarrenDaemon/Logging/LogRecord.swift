@@ -1,5 +1,6 @@
-import Glibc
 import Logging
+import WarrenAPI
+import WarrenModel
 
 /// One thing that happened, ready to be written.
 struct LogRecord {
@@ -67,18 +68,5 @@ struct LogRecord {
     }
 
     /// The time as records carry it.
-    static func now() -> String {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        var seconds = time.tv_sec
-        var parts = tm()
-        gmtime_r(&seconds, &parts)
-        func padded(_ number: Int32, _ width: Int) -> String {
-            let digits = String(number)
-            return String(repeating: "0", count: max(0, width - digits.count)) + digits
-        }
-        let day = "\(padded(parts.tm_year + 1900, 4))-\(padded(parts.tm_mon + 1, 2))-\(padded(parts.tm_mday, 2))"
-        let clock = "\(padded(parts.tm_hour, 2)):\(padded(parts.tm_min, 2)):\(padded(parts.tm_sec, 2))"
-        return "\(day)T\(clock).\(padded(Int32(time.tv_nsec / 1_000_000), 3))Z"
-    }
+    static func now() -> String { Timestamp.now.description }
 }

@@ -59,7 +59,7 @@ package struct StateDirectory: Sendable {
         guard code == EEXIST else {
             throw .stateUnusable(path: path, reason: "cannot be created: \(SystemError.text(code))")
         }
-        let descriptor = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC)
+        let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw .stateUnusable(path: path, reason: "is not a directory") }
         close(descriptor)
     }
