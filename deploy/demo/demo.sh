@@ -3,8 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-bold=$'\e[1m'; dim=$'\e[2m'; green=$'\e[32m'; red=$'\e[31m'; plain=$'\e[0m'
-[ -t 1 ] || { bold=""; dim=""; green=""; red=""; plain=""; }
+bold=$'\e[1m'; dim=$'\e[2m'; green=$'\e[32m'; red=$'\e[31m'; plain=$'\e[0m'; pretty=-C
+[ -t 1 ] || { bold=""; dim=""; green=""; red=""; plain=""; pretty=-M; }
 here=$PWD
 release=$here/.build/release
 work=""
@@ -56,7 +56,7 @@ api() { # method path filter [body]
     -H 'Content-Type: application/json' -d '$4'"
     printf '%s$ %s%s\n' "$dim" "$shown" "$plain"
     answer=$(api_quiet "$1" "$2" "${4:-}") || fail "no answer to $1 $2"
-    printf '%s\n' "$answer" | jq -C "$3" 2>/dev/null || fail "$1 $2 answered: $answer"
+    printf '%s\n' "$answer" | jq $pretty "$3" 2>/dev/null || fail "$1 $2 answered: $answer"
     case $(printf '%s' "$answer" | jq -r '.type? // ""') in /problems/*) fail "$1 $2 was refused" ;; esac
 }
 wait_for() { # vm query what
@@ -64,14 +64,17 @@ wait_for() { # vm query what
     [ "$(jq -r .reached <<<"$answer")" = true ] || { jq . <<<"$answer" >&2; fail "$1 did not reach: $3"; }
     answer=$(jq .vm <<<"$answer")
 }
-in_guest() { # vm shell-command -> its output; its exit code is ours
+run_in_guest() { # vm shell-command -> its output; the demo ends when it fails
     local body reply
-    body=$(jq -nc --arg command "$2" '{command: ["sh", "-c", $command], timeout: "30s"}')
-    printf '%s$ warren exec %s -- sh -c %q%s\n' "$dim" "$1" "$2" "$plain"
+    body=$(jq -nc --arg command "$2" '{command: ["sh", "-c", $command], timeout: "60s"}')
     reply=$(api_quiet POST "/v1/vms/$1/exec" "$body")
-    jq -r '(.stdoutBase64 // "") | @base64d' <<<"$reply"
-    jq -r '(.stderrBase64 // "") | @base64d' <<<"$reply" >&2
+    jq -j '(.stdoutBase64 // "") | @base64d' <<<"$reply"
+    jq -j '(.stderrBase64 // "") | @base64d' <<<"$reply" >&2
     [ "$(jq -r '.exitCode // 1' <<<"$reply")" = 0 ] || fail "in $1: $2: $reply"
+}
+in_guest() { # the same, shown as it can be typed
+    printf "%s\$ warren exec %s -- sh -c '%s'%s\n" "$dim" "$1" "$2" "$plain"
+    run_in_guest "$1" "$2"
 }
 
 step "1. Packages, build, guest image"
@@ -112,7 +115,7 @@ key=$(jq -r .key <<<"$answer")
 body=$(jq -nc --arg key "$key" '{name: "web", image: "micro", networkInterface: {authKey: $key}}')
 api POST /v1/vms '{id, name, state, network: {state: .network.state}}' "$body"
 wait_for web "network=Running" "network Running"
-jq -C '{state, network: {state: .network.state, addresses: .network.addresses, dnsName: .network.dnsName}}' <<<"$answer"
+jq $pretty '{state, network: {state: .network.state, addresses: .network.addresses, dnsName: .network.dnsName}}' <<<"$answer"
 web_address=$(jq -r '.network.addresses[0]' <<<"$answer")
 
 step "4. A VM named db, with no key: the login URL arrives as a signed webhook"
@@ -127,7 +130,7 @@ api POST /v1/vms '{id, name, state, network: {state: .network.state}}' "$body"
 for _ in $(seq 100); do [ -s "$work/hooks/1.json" ] && break; sleep 0.1; done
 [ -s "$work/hooks/1.json" ] || fail "no webhook arrived"
 say "the receiver got:"
-jq -C '{id, signature, type: .body.type, vm: .body.data.vm.name, loginUrl: .body.data.loginUrl}' "$work/hooks/1.json"
+jq $pretty '{id, signature, type: .body.type, vm: .body.data.vm.name, loginUrl: .body.data.loginUrl}' "$work/hooks/1.json"
 login_url=$(jq -r .body.data.loginUrl "$work/hooks/1.json")
 printf '%s$ curl %s      # the page behind the URL; its button is a POST with a form token%s\n' "$dim" "$login_url" "$plain"
 page=$(curl -sSf -c "$work/cookies" "$login_url") || fail "the login page does not open"
@@ -137,15 +140,19 @@ printf '%s$ curl -X POST %s -d token=…      # the button%s\n' "$dim" "$login_u
 curl -sSf -b "$work/cookies" -X POST "$login_url" --data-urlencode "token=$form" -d action=approve >/dev/null ||
     fail "the approval was refused"
 wait_for db "network=Running" "network Running"
-jq -C '{state, network: {state: .network.state, addresses: .network.addresses, dnsName: .network.dnsName}}' <<<"$answer"
+jq $pretty '{state, network: {state: .network.state, addresses: .network.addresses, dnsName: .network.dnsName}}' <<<"$answer"
 
 step "5. From inside web's Linux to db, over the tailnet"
 wait_for web "agent=ready" "agent ready"
 wait_for db "agent=ready" "agent ready"
-in_guest web 'for i in $(seq 50); do ip -4 addr show eth0 | grep -q "inet 100\." && exit 0; sleep 0.1; done; exit 1'
-in_guest db 'for i in $(seq 50); do ip -4 addr show eth0 | grep -q "inet 100\." && exit 0; sleep 0.1; done; exit 1'
+for vm in web db; do
+    run_in_guest "$vm" 'for i in $(seq 100); do ip -4 addr show eth0 | grep -q "inet 100\." && exit 0; sleep 0.1; done; exit 1'
+done
 in_guest web 'uname -sr; ping -c 3 db'
-in_guest web 's=$(cut -d" " -f1 /proc/uptime); wget -q -O - http://db/20MiB | wc -c; e=$(cut -d" " -f1 /proc/uptime); echo "$s $e" | awk "{printf \"20 MiB over TCP through WireGuard: %.1f Mbit/s\n\", 20*8.388608/(\$2-\$1)}"'
+began=$(run_in_guest web 'cut -d" " -f1 /proc/uptime')
+in_guest web 'wget -q -O - http://db/20MiB | wc -c'
+ended=$(run_in_guest web 'cut -d" " -f1 /proc/uptime')
+say "20 MiB over TCP through WireGuard: $(awk "BEGIN {printf \"%.0f\", 20 * 8.388608 / ($ended - $began)}") Mbit/s"
 api GET /v1/vms/web/network '.peers[] | select(.name | startswith("db")) | {name, path, latencyMs, rxBytes, txBytes}'
 
 step "6. Stop and start: the same address. Delete: the node leaves the tailnet"
