@@ -105,6 +105,24 @@ struct BadInputTests {
         }
     }
 
+    @Test func `a control server that talks nonsense costs its own node only`() async throws {
+        let daemon = try DaemonProcess()
+        try await daemon.using { api in
+            let sink = WebhookSink()
+            let nonsense = try await sink.start().replacing("/hook", with: "")
+            _ = try await api.createVM(
+                #"{"name":"fooled","networkInterface":{"controlUrl":"\#(nonsense)","authKey":"tskey-auth-x-y"}}"#
+            )
+            let said = try await Poll.until(within: .seconds(20)) {
+                let network = try await api.send(.GET, "/v1/vms/fooled").json.network
+                return network?.stateReason?.code?.string != nil && network?.state?.string != "Running"
+            }
+            #expect(said)
+            #expect(try await api.send(.GET, "/livez").status == 200)
+            await sink.stop()
+        }
+    }
+
     @Test func `a rejected auth key is a state with a reason, not a crash loop`() async throws {
         let daemon = try DaemonProcess()
         try await daemon.using { api in

@@ -13,8 +13,9 @@ struct WalkTests {
         try await daemon.using { api in
             let sink = WebhookSink()
             let hook = try await sink.start()
+            let authKey = try await api.authKey()
             let web = try await api.createVM(
-                #"{"name":"web","networkInterface":{"authKey":"\#(try await api.authKey())"}}"#,
+                #"{"name":"web","networkInterface":{"authKey":"\#(authKey)"}}"#,
                 wait: "network"
             )
             #expect(web.network?.state?.string == "Running")
@@ -57,6 +58,10 @@ struct WalkTests {
             #expect(missing.exitCode != 0)
             let hostname = try await api.shell("db", "hostname")
             #expect(hostname.output.contains("db"))
+
+            let log = try String(contentsOf: daemon.log, encoding: .utf8)
+            #expect(log.contains("db"))
+            for leaked in [authKey, secret, url, api.token ?? "no token"] { #expect(!log.contains(leaked)) }
         }
     }
 
