@@ -32,9 +32,11 @@ demo: ## See everything: daemon, tailnet, VMs, login webhook, VM to VM
 run: build image ## Start the daemon in the foreground with the default configuration
 	$(RELEASE)/warrend $(if $(STATE_DIR),--state-dir $(STATE_DIR))
 
-# One test at a time: emulated guests beside each other on two cores starve whatever waits for an answer.
+# Suites with emulated guests one test at a time: beside each other on two cores they starve whatever waits for an answer.
+GUESTS = ^(QEMU|VirtualMachines|Integration)Tests
 test: dependencies image ## Build and run every test, real guests included
-	WARREN_TEST_IMAGES=$(abspath $(IMAGES)) $(SWIFT) test --no-parallel $(IMPORT_CHECK)
+	$(SWIFT) test $(IMPORT_CHECK) --skip '$(GUESTS)'
+	WARREN_TEST_IMAGES=$(abspath $(IMAGES)) $(SWIFT) test $(IMPORT_CHECK) --no-parallel --filter '$(GUESTS)'
 
 check: dependencies ## Format, floors, imports, configuration and OpenAPI in step with the code
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
