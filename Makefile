@@ -8,7 +8,6 @@ IMAGES ?= .build/images
 RELEASE = .build/release
 # The same for `check` and `test`: with other flags the second would build everything again.
 IMPORT_CHECK = --explicit-target-dependency-import-check error
-PRODUCTS = warrend warren warren-shim
 
 .PHONY: help dependencies build image demo run test check fmt docs bench install clean
 
@@ -19,7 +18,7 @@ dependencies: ## Install the Debian packages that are missing (asks sudo when no
 	@deploy/scripts/install-dependencies
 
 build: dependencies ## Build the daemon, the command line and the shim for release
-	$(SWIFT) build -c release $(addprefix --product ,warrend)
+	$(SWIFT) build -c release --product warrend
 	$(SWIFT) build -c release --product warren
 	$(SWIFT) build -c release --product warren-shim
 
