@@ -118,5 +118,8 @@ extension TSMPMessage {
 }
 
 extension TSMPResponder {
-    func answer(to packet: [UInt8]) -> [UInt8]? { answer(to: packet.span) }
+    func answer(to packet: [UInt8]) -> [UInt8]? {
+        guard let parsed = try? ParsedPacket(parsing: packet) else { return nil }
+        return answer(to: packet.span, as: parsed)
+    }
 }

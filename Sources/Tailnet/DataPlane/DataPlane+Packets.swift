@@ -43,11 +43,12 @@ extension DataPlane {
     }
 
     /// Seals a packet for a peer and sends it, or lets it wait for a session.
-    private func send(_ packet: Span<UInt8>, to peer: PlanePeer, now: MonotonicTime) {
+    func send(_ packet: Span<UInt8>, to peer: PlanePeer, now: MonotonicTime) {
         let offset = MessageLength.transportHeader
         guard scratch.load(packet, at: offset) else { return }
-        let capacity = scratch.byteCount
-        let verdict = scratch.withMutableSpan(first: capacity) { buffer in
+        // 31 octets at most follow a packet: its padding and the tag.
+        let room = min(scratch.byteCount, offset + packet.count + MessageLength.transportOverhead)
+        let verdict = scratch.withMutableSpan(first: room) { buffer in
             device.encapsulate(&buffer, packetAt: offset, count: packet.count, to: peer.index, now: now)
         }
         if case .sealed(let range) = verdict {
@@ -105,29 +106,43 @@ extension DataPlane: MagicSocketSink {
 
     private func deliver(_ range: Range<Int>, from peer: PlanePeer, now: MonotonicTime) {
         let answer: [UInt8]? = scratch.withSpan(range) { packet in
-            switch (peer.isJailed ? jailedFilter : filter).inbound(packet) {
+            let parsed: ParsedPacket
+            do throws(WireError) {
+                parsed = try ParsedPacket(parsing: packet)
+            } catch {
+                drops.filteredInbound &+= 1
+                return nil
+            }
+            // Tailscale's in-tunnel protocol is for nodes, whatever the filter says, and never for guests.
+            if parsed.ipProtocol == .tsmp { return receive(tsmp: packet, parsed, from: peer, now: now) }
+            switch (peer.isJailed ? jailedFilter : filter).inbound(parsed) {
             case .accept:
-                // Tailscale's in-tunnel protocol is for nodes, never for guests.
-                if Self.isTSMP(packet) { return tsmp.answer(to: packet) }
+                if !pings.isEmpty, takeEchoReply(packet, parsed, from: peer, now: now) { return nil }
                 link.send(packet: packet, into: &batch)
                 return nil
             case .drop(let reason):
                 drops.filteredInbound &+= 1
-                guard reason == .noRule, let parsed = try? ParsedPacket(parsing: packet), mayComplain(now) else {
-                    return nil
-                }
+                // A jailed peer is not to learn what would be open to others.
+                guard !peer.isJailed, parsed.isTCPSYN, mayComplain(now) else { return nil }
                 return TSMPResponder.rejection(of: parsed, reason: reason)
             }
         }
         if let answer { send(answer.span, to: peer, now: now) }
     }
 
-    private static func isTSMP(_ packet: Span<UInt8>) -> Bool {
-        switch packet[0] >> 4 {
-        case 4: packet[9] == IPProtocol.tsmp.rawValue
-        case 6: packet[6] == IPProtocol.tsmp.rawValue
-        default: false
+    private func receive(
+        tsmp packet: Span<UInt8>,
+        _ parsed: ParsedPacket,
+        from peer: PlanePeer,
+        now: MonotonicTime
+    ) -> [UInt8]? {
+        if !pings.isEmpty, let message = try? TSMPMessage(parsing: packet, as: parsed),
+            case .pong(let token, _) = message
+        {
+            answered(token, by: peer, now: now)
+            return nil
         }
+        return tsmp.answer(to: packet, as: parsed)
     }
 
     /// Ends a batch of datagrams: what it produced leaves together.

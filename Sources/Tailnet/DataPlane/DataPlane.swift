@@ -26,6 +26,11 @@ final class DataPlane {
     var drops = PlaneDrops()
     var peers: [PeerIndex: PlanePeer] = [:]
     var generator = SystemRandomNumberGenerator()
+    /// Our own questions through the tunnel.
+    var pings = PingBook()
+    var pingTimer: Scheduled<Void>?
+    /// The addresses that the node itself has.
+    var ownAddresses: [IPAddress] = []
     private let report: (MagicSocketReport) -> Void
     private let logger: Logger
     private var descriptions: [NodeID: PlaneNetwork.Peer] = [:]
@@ -102,6 +107,7 @@ final class DataPlane {
         socket.close()
         timer?.cancel()
         timer = nil
+        failPings()
         peers.removeAll()
     }
 
@@ -115,6 +121,9 @@ final class DataPlane {
         guard let network else {
             filter.update(rules: .denyAll, localAddresses: [])
             jailedFilter.update(rules: .denyAll, localAddresses: [])
+            ownAddresses = []
+            tsmp = TSMPResponder(addresses: [])
+            failPings()
             setPeers([])
             return
         }
@@ -124,13 +133,15 @@ final class DataPlane {
         }
         filter.update(rules: network.filterRules, localAddresses: network.localAddresses)
         jailedFilter.update(rules: .denyAll, localAddresses: network.localAddresses, shieldsUp: true)
-        tsmp = TSMPResponder(addresses: network.localAddresses.map(\.address))
+        ownAddresses = network.ownAddresses
+        tsmp = TSMPResponder(addresses: ownAddresses)
         setPeers(network.peers)
         if let map = network.derpMap { socket.setDERPMap(map) }
     }
 
     /// Takes a new node key: sessions under the old one are worth nothing.
     func setNodeKey(_ key: NodePrivateKey) {
+        failPings()
         device = Self.makeDevice(key)
         peers.removeAll()
         let known = Array(descriptions.values)

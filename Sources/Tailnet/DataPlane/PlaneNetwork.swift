@@ -23,7 +23,9 @@ struct PlaneNetwork: Sendable {
     var addressing: GuestAddressing
     var zone: DNSZone
     var filterRules: PacketFilterRules
-    /// The addresses that the node answers for.
+    /// The node's own addresses.
+    var ownAddresses: [IPAddress]
+    /// What the node takes packets for.
     var localAddresses: [IPPrefix]
 
     /// Translates a map.
@@ -55,6 +57,7 @@ struct PlaneNetwork: Sendable {
         }
         derpMap = map.derpMap
         filterRules = PacketFilterRules(map)
+        ownAddresses = map.selfNode.addresses.filter(\.isSingleAddress).map(\.address)
         localAddresses = map.selfNode.addresses
         addressing = Self.addressing(map, configuration)
         zone = Self.zone(map, configuration)

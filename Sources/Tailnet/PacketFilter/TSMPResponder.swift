@@ -12,15 +12,6 @@ package struct TSMPResponder: Sendable {
         self.peerAPIPort = peerAPIPort
     }
 
-    /// The pong packet to a ping packet for one of the own addresses; nil for everything else.
-    package func answer(to packet: Span<UInt8>) -> [UInt8]? {
-        do throws(WireError) {
-            return answer(to: packet, as: try ParsedPacket(parsing: packet))
-        } catch {
-            return nil
-        }
-    }
-
     /// The pong packet to a parsed ping packet for one of the own addresses; nil for everything else.
     package func answer(to packet: Span<UInt8>, as parsed: ParsedPacket) -> [UInt8]? {
         guard parsed.ipProtocol == .tsmp, addresses.contains(parsed.destination) else { return nil }
