@@ -31,12 +31,9 @@ demo: ## See everything: daemon, tailnet, VMs, login webhook, VM to VM
 run: build image ## Start the daemon in the foreground with the default configuration
 	$(RELEASE)/warrend $(if $(STATE_DIR),--state-dir $(STATE_DIR))
 
-# The coordination server's suites side by side, everything else one test at a time: emulated guests and short deadlines beside
-# each other on two cores starve whatever waits for an answer.
-SIDE_BY_SIDE = ^CoordinationTests
+# One test at a time: emulated guests and short deadlines beside each other on two cores starve whatever waits for an answer.
 test: dependencies image ## Build and run every test, real guests included
-	$(SWIFT) test $(IMPORT_CHECK) --filter '$(SIDE_BY_SIDE)'
-	WARREN_TEST_IMAGES=$(abspath $(IMAGES)) $(SWIFT) test $(IMPORT_CHECK) --no-parallel --skip '$(SIDE_BY_SIDE)'
+	WARREN_TEST_IMAGES=$(abspath $(IMAGES)) $(SWIFT) test $(IMPORT_CHECK) --no-parallel
 
 check: dependencies ## Format, floors, imports, configuration and OpenAPI in step with the code
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests

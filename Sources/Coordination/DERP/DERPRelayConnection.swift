@@ -1,5 +1,6 @@
 import DERP
 import NIOCore
+import NIOSSL
 import WarrenCrypto
 
 /// One client's connection at the relay: login, its two outgoing queues, and its deadlines.
@@ -78,6 +79,8 @@ final class DERPRelayConnection: ChannelInboundHandler {
     // MARK: - Frames
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        // A client that sends on while its connection closes must not fill our memory.
+        guard state != .closed else { return }
         decoder.append(unwrapInboundIn(data))
         do throws(DERPError) {
             while state != .closed, let frame = try decoder.next() {
@@ -178,11 +181,29 @@ final class DERPRelayConnection: ChannelInboundHandler {
             }
             context.flush()
         } else if writeAlarm == nil {
-            let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-            let deadline = TimeAmount(switchboard.configuration.writeDeadline)
-            writeAlarm = context.eventLoop.scheduleTask(in: deadline) { bound.value.close() }
+            armWriteAlarm(on: context.channel)
         }
         context.fireChannelWritabilityChanged()
+    }
+
+    /// Gives the client up when it takes nothing at all for the time of a deadline; a slow one keeps its connection.
+    private func armWriteAlarm(on channel: any Channel) {
+        let before = Self.unsentByteCount(of: channel)
+        let bound = NIOLoopBound(self, eventLoop: channel.eventLoop)
+        writeAlarm = channel.eventLoop.scheduleTask(in: TimeAmount(switchboard.configuration.writeDeadline)) {
+            let client = bound.value
+            // While the channel is not writable nothing is added, so less means that the client took some.
+            if Self.unsentByteCount(of: channel) < before {
+                client.armWriteAlarm(on: channel)
+            } else {
+                client.abort()
+            }
+        }
+    }
+
+    private static func unsentByteCount(of channel: any Channel) -> Int {
+        // A channel that cannot tell has made no progress.
+        (try? channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
     }
 
     // MARK: - End
@@ -191,22 +212,37 @@ final class DERPRelayConnection: ChannelInboundHandler {
         close()
     }
 
-    /// Closes the connection; `closed()` follows when it is.
+    /// Closes the connection, and counts it out at once: how long TLS takes to say goodbye is up to the client.
     func close() {
-        state = .closed
+        leave()
         channel?.close(promise: nil)
+    }
+
+    /// Closes the connection of a client that reads nothing, without a goodbye that would wait behind everything else.
+    private func abort() {
+        leave()
+        guard let tls = try? channel?.pipeline.syncOperations.context(handlerType: NIOSSLServerHandler.self) else {
+            channel?.close(promise: nil)
+            return
+        }
+        tls.close(promise: nil)
+    }
+
+    private func leave() {
+        guard state != .closed else { return }
+        state = .closed
+        discoQueue.removeAll()
+        packetQueue.removeAll()
+        switchboard.remove(self)
     }
 
     /// The channel is gone.
     func closed() {
-        state = .closed
+        leave()
         loginAlarm?.cancel()
         writeAlarm?.cancel()
         keepAlive?.cancel()
-        discoQueue.removeAll()
-        packetQueue.removeAll()
         context = nil
         channel = nil
-        switchboard.remove(self)
     }
 }

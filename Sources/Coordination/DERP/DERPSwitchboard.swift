@@ -111,6 +111,8 @@ final class DERPSwitchboard {
             return
         }
         clients[key] = nil
+        // Everybody leaves; nobody needs to know of the others.
+        guard !isShuttingDown else { return }
         for peer in connection.reached { clients[peer]?.active.send(.peerGone(key, .disconnected)) }
     }
 
