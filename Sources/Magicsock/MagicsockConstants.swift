@@ -1,13 +1,15 @@
 import NetTypes
 
 /// Figures of the protocol (tailscale magicsock.go, netcheck.go).
-enum MagicsockConstants {
+package enum MagicsockConstants {
     /// How often an active peer's best path is pinged.
     static let heartbeatInterval = Duration.seconds(3)
     /// How long a pong proves a path: two heartbeats and some slack.
     static let trustDuration = Duration.milliseconds(6_500)
     /// How long a pong may take.
-    static let pingTimeout = Duration.seconds(5)
+    package static let pingTimeout = Duration.seconds(5)
+    /// How long a ping on demand may go without an answer, repetition included.
+    package static let pingLimit = Duration.seconds(10)
     /// The length of a WireGuard handshake initiation, whose first octet is 1.
     static let initiationByteCount = 148
     /// The length of a WireGuard handshake response, whose first octet is 2.

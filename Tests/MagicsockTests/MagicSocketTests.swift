@@ -223,6 +223,51 @@ import WarrenCrypto
         try await loop.submit { pair.value.alice.socket.close() }.get()
     }
 
+    @Test func `a ping is answered by relay at first and directly once the path is proven`() async throws {
+        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        let pair = try await loop.submit { NIOLoopBound(Pair(eventLoop: loop), eventLoop: loop) }.get()
+        let events = try await loop.submit { pair.value.alice.events }.get()
+        try await loop.flatSubmit {
+            pair.value.alice.socket.start(sink: pair.value.alice).and(pair.value.bob.socket.start(sink: pair.value.bob))
+        }.map { _ in () }.get()
+        let bobPort = try await loop.submit {
+            pair.value.alice.socket.setDERPMap(Self.map)
+            pair.value.bob.socket.setDERPMap(Self.map)
+            pair.value.introduce(alice: [], bob: [])
+            return pair.value.bob.socket.localAddresses.first
+        }.get()
+        let ping = { @Sendable () -> EventLoopFuture<PathPing> in
+            guard let bob = pair.value.alice.socket.peer(pair.value.bob.key.publicKey) else {
+                return loop.makeFailedFuture(PathPingError.noDisco)
+            }
+            return pair.value.alice.socket.ping(bob)
+        }
+        let relayed = try await loop.flatSubmit(ping).get()
+        #expect(relayed.way == .relay(1, code: "one"))
+        #expect(relayed.latency > .zero)
+        try await loop.submit { pair.value.introduce(alice: [], bob: [bobPort].compactMap { $0 }) }.get()
+        _ = try await loop.flatSubmit(ping).get()
+        for await event in events {
+            if case .path(let address) = event, address != nil { break }
+        }
+        let direct = try await loop.flatSubmit(ping).get()
+        #expect(direct.way == .direct(try #require(bobPort)))
+        let status = try await loop.submit {
+            pair.value.alice.socket.peer(pair.value.bob.key.publicKey).map { pair.value.alice.socket.status(of: $0) }
+        }.get()
+        #expect(status?.regionCode == "one")
+        #expect(status?.endpoints.map(\.sources) == [[.netmap]] || status?.endpoints.first?.sources.count == 2)
+        #expect(status?.endpoints.first?.pongAge != nil)
+        let summary = try await loop.submit { pair.value.alice.socket.netCheck }.get()
+        #expect(summary?.homeCode == "one")
+        let unanswered = try await loop.submit {
+            pair.value.bob.socket.close()
+            return ping()
+        }.get()
+        try await loop.submit { pair.value.alice.socket.close() }.get()
+        await #expect(throws: PathPingError.closed) { try await unanswered.get() }
+    }
+
     private static func send(_ octets: [UInt8], from node: Node, to peer: Node, flush: Bool = true) {
         guard let path = node.socket.peer(peer.key.publicKey) else { return }
         node.socket.send(octets.span, to: path, now: node.socket.now)

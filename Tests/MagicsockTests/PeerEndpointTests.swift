@@ -166,7 +166,7 @@ import Testing
 
     @Test func `an incoming ping makes its source a candidate for a while`() {
         var bench = bench([])
-        bench.endpoint.receivePing(from: far, at: bench.now)
+        _ = bench.endpoint.receivePing(TransactionID(using: &bench.generator), from: far, at: bench.now)
         #expect(bench.endpoint.candidateAddresses == [far])
         _ = bench.send()
         #expect(pinged(bench.poll()) == [far])
@@ -188,14 +188,18 @@ import Testing
     func `useless addresses are no candidates`(text: String) throws {
         let address = try #require(AddressPort(text))
         var bench = bench([address])
-        bench.endpoint.receivePing(from: address, at: bench.now)
+        _ = bench.endpoint.receivePing(TransactionID(using: &bench.generator), from: address, at: bench.now)
         #expect(bench.endpoint.candidateAddresses == [])
     }
 
     @Test func `candidates are bounded and those of control survive`() {
         var bench = bench([near])
         for port in 1...300 {
-            bench.endpoint.receivePing(from: AddressPort(far.address, port: UInt16(port)), at: bench.now)
+            _ = bench.endpoint.receivePing(
+                TransactionID(using: &bench.generator),
+                from: AddressPort(far.address, port: UInt16(port)),
+                at: bench.now
+            )
         }
         #expect(bench.endpoint.candidateAddresses.count == 100)
         #expect(bench.endpoint.candidateAddresses.contains(near))
@@ -207,6 +211,34 @@ import Testing
         _ = bench.pong(bench.poll(), from: near, after: .milliseconds(2))
         #expect(bench.endpoint.noteUnreachable(near, at: bench.now) == [.bestChanged])
         #expect(bench.send().useDERP)
+    }
+
+    @Test func `a copy of a ping is not answered again, the next ping is`() {
+        var bench = bench([])
+        let first = TransactionID(using: &bench.generator)
+        let second = TransactionID(using: &bench.generator)
+        let answered = [(first, far), (first, far), (first, near), (second, far)].map { transaction, address in
+            bench.endpoint.receivePing(transaction, from: address, at: bench.now)
+        }
+        #expect(answered == [true, false, true, true])
+    }
+
+    @Test func `a ping on demand takes the proven path alone, else everything at once`() {
+        var bench = bench([near, far])
+        _ = bench.send()
+        let first = bench.poll()
+        // Within the five seconds in which discovery would leave them alone.
+        let forced = bench.endpoint.probe(at: bench.now, using: &bench.generator)
+        #expect(pinged(forced) == [near, far])
+        _ = bench.pong(first, from: near, after: .milliseconds(1))
+        let proven = bench.endpoint.probe(at: bench.now, using: &bench.generator)
+        #expect(pinged(proven) == [near])
+    }
+
+    @Test func `control cannot have a thousand addresses pinged`() {
+        var bench = bench((1...1_000).map { AddressPort(far.address, port: $0) })
+        _ = bench.send()
+        #expect(pinged(bench.poll()).count == 100)
     }
 
     private func pinged(_ actions: [PeerPathAction]) -> [AddressPort] {

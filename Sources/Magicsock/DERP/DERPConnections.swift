@@ -42,6 +42,8 @@ final class DERPConnections {
         // Events of a connection that was given up must not touch its successor.
         var generation = 0
         var needsFlush = false
+        /// What the relay complains about.
+        var problem: String?
 
         init(region: DERPRegion) { self.region = region }
     }
@@ -103,6 +105,26 @@ final class DERPConnections {
     /// The short code of a region, for display.
     func code(of region: DERPRegionID) -> String {
         regions[region].map { $0.regionCode.isEmpty ? "\(region)" : $0.regionCode } ?? "\(region)"
+    }
+
+    /// The connections that stand or are wanted, by region.
+    var status: [RelayStatus] {
+        lanes.values.map { lane in
+            let state: RelayStatus.State =
+                switch lane.state {
+                case .idle, .dialing: .connecting
+                case .connected: .connected
+                case .waiting: .waiting
+                }
+            let id = lane.region.regionID
+            return RelayStatus(
+                region: id,
+                code: code(of: id),
+                isHome: id == home,
+                state: state,
+                problem: lane.problem
+            )
+        }.sorted { $0.region < $1.region }
     }
 
     /// Sends through a region, dialling it when necessary; false when the region is not in the map.
@@ -176,6 +198,7 @@ final class DERPConnections {
     private func connected(_ lane: Lane, _ connection: any RelayConnection) {
         lane.state = .connected(connection)
         lane.failures = 0
+        lane.problem = nil
         lane.lastFrame = .now()
         let isHome = lane.region.regionID == home
         if isHome { connection.notePreferred(true) }
@@ -194,6 +217,7 @@ final class DERPConnections {
         case .peerGone(let peer): onPeerGone?(peer, lane.region.regionID)
         case .alive: break
         case .health(let problem):
+            lane.problem = problem
             logger.debug(
                 "relay health",
                 metadata: ["region": "\(lane.region.regionID)", "problem": "\(problem ?? "")"]

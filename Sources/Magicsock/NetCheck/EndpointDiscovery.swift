@@ -14,6 +14,7 @@ struct EndpointDiscovery {
     /// The last round that is over.
     var lastReport: NetCheckReport?
     var lastFullRound: MonotonicTime?
+    var lastFullReport: NetCheckReport?
     /// The list of endpoints and when it was made.
     var endpoints: [PublishedEndpoint] = []
     var updatedAt: MonotonicTime?

@@ -68,6 +68,7 @@ extension MagicSocket {
         let now = self.now
         chooseHome(check, now)
         discovery.lastReport = check.report
+        if !check.isIncremental { discovery.lastFullReport = check.report }
         discovery.endpoints = endpoints(check.report)
         discovery.updatedAt = now
         publish(check.report)

@@ -28,6 +28,8 @@ package struct NetCheck: Sendable {
 
     /// What was found so far.
     package private(set) var report = NetCheckReport()
+    /// Whether a few answers are enough.
+    package let isIncremental: Bool
     /// When the round began.
     package let startedAt: MonotonicTime
     /// Whether the round is over.
@@ -35,7 +37,6 @@ package struct NetCheck: Sendable {
     /// When `poll` wants to be called next.
     package private(set) var deadline: MonotonicTime
 
-    private let isIncremental: Bool
     private var lanes: [Lane: [AddressPort]] = [:]
     private var tries = 0
     private var sent: [STUNTransactionID: SentProbe] = [:]

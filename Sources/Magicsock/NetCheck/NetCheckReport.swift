@@ -9,6 +9,8 @@ package struct NetCheckReport: Hashable, Sendable {
     package var latencyIPv4: [DERPRegionID: Duration] = [:]
     /// The fastest answers over IPv6.
     package var latencyIPv6: [DERPRegionID: Duration] = [:]
+    /// The fastest answers by HTTPS; measured only when no STUN server answers.
+    package var latencyHTTPS: [DERPRegionID: Duration] = [:]
     /// The different addresses that servers saw over IPv4, in the order of their answers.
     package var seenIPv4: [AddressPort] = []
     /// The different addresses that servers saw over IPv6.
@@ -24,8 +26,10 @@ package struct NetCheckReport: Hashable, Sendable {
         answersIPv4 < 2 ? nil : seenIPv4.count > 1
     }
 
-    /// Whether any server answered.
+    /// Whether any server answered, in whatever way.
     package var hasAnswers: Bool { !latency.isEmpty }
+    /// Whether any server answered by UDP.
+    package var hasUDP: Bool { !latencyIPv4.isEmpty || !latencyIPv6.isEmpty }
 
     mutating func add(_ region: DERPRegionID, latency: Duration, seen: AddressPort, overIPv4: Bool) {
         self.latency[region] = min(self.latency[region] ?? latency, latency)
@@ -43,7 +47,7 @@ package struct NetCheckReport: Hashable, Sendable {
     package func netInfo(home: DERPRegionID, hasIPv6: Bool) -> NetInfo {
         var info = NetInfo()
         info.mappingVariesByDestIP = mappingVariesByDestination
-        info.workingUDP = hasAnswers
+        info.workingUDP = hasUDP
         info.workingIPv6 = !latencyIPv6.isEmpty
         info.osHasIPv6 = hasIPv6
         info.preferredDERP = home

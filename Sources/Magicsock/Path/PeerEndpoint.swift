@@ -18,23 +18,11 @@ package struct PeerEndpoint: Sendable {
     /// When `poll` wants to be called next; nil while nothing is going on.
     package private(set) var deadline: MonotonicTime?
 
-    private var candidates: [AddressPort: Candidate] = [:]
+    private var candidates: [AddressPort: PathCandidate] = [:]
     private var pings: [TransactionID: OutstandingPing] = [:]
     private var lastFullPing: MonotonicTime?
     private var nextHeartbeat: MonotonicTime?
     private var discoveryQuietUntil = MonotonicTime.zero
-
-    private struct Candidate {
-        var isInNetworkMap = false
-        var isFromCallMeMaybe = false
-        var lastPingReceived: MonotonicTime?
-        var lastPingSent: MonotonicTime?
-
-        func isWanted(at now: MonotonicTime) -> Bool {
-            isInNetworkMap || isFromCallMeMaybe
-                || lastPingReceived.map { now - $0 <= MagicsockConstants.sessionActiveTimeout } == true
-        }
-    }
 
     private struct OutstandingPing {
         var address: AddressPort
@@ -44,7 +32,12 @@ package struct PeerEndpoint: Sendable {
     /// A peer of which nothing is known yet.
     package init() {}
 
-    /// Every address that may be tried, for display.
+    /// Every address that may be tried, with what is known of it.
+    var candidateList: [(address: AddressPort, candidate: PathCandidate)] {
+        candidateAddresses.compactMap { address in candidates[address].map { (address, $0) } }
+    }
+
+    /// Every address that may be tried.
     package var candidateAddresses: [AddressPort] {
         candidates.keys.sorted { ($0.address, $0.port) < ($1.address, $1.port) }
     }
@@ -75,9 +68,10 @@ package struct PeerEndpoint: Sendable {
     /// Replaces the candidates that the network map names.
     package mutating func setNetworkMapCandidates(_ addresses: [AddressPort], at now: MonotonicTime) {
         for address in candidates.keys { candidates[address]?.isInNetworkMap = false }
-        for address in addresses where Self.isUsable(address) {
+        // Control chose the list, and every entry costs a ping each time a path is looked for.
+        for address in addresses.filter(Self.isUsable).prefix(MagicsockConstants.maximumCandidates) {
             if candidates[address] == nil { discoveryQuietUntil = .zero }
-            candidates[address, default: Candidate()].isInNetworkMap = true
+            candidates[address, default: PathCandidate()].isInNetworkMap = true
         }
         dropUnwanted(at: now)
     }
@@ -92,19 +86,28 @@ package struct PeerEndpoint: Sendable {
             candidates[address]?.isFromCallMeMaybe = false
             candidates[address]?.lastPingSent = nil
         }
-        for address in addresses where Self.isUsable(address) {
-            candidates[address, default: Candidate()].isFromCallMeMaybe = true
+        for address in addresses.filter(Self.isUsable).prefix(MagicsockConstants.maximumCandidates) {
+            candidates[address, default: PathCandidate()].isFromCallMeMaybe = true
         }
         dropUnwanted(at: now)
         return pingCandidates(at: now, using: &generator)
     }
 
     /// Notes a ping that came by UDP: whoever pings from an address can be tried there.
-    package mutating func receivePing(from address: AddressPort, at now: MonotonicTime) {
-        guard Self.isUsable(address) else { return }
+    ///
+    /// - Returns: Whether the ping is to be answered; one that the network delivers a second time is not.
+    package mutating func receivePing(
+        _ transaction: TransactionID,
+        from address: AddressPort,
+        at now: MonotonicTime
+    ) -> Bool {
+        guard Self.isUsable(address) else { return true }
         if candidates[address] == nil { discoveryQuietUntil = .zero }
-        candidates[address, default: Candidate()].lastPingReceived = now
+        let isRepeated = candidates[address]?.lastPingTransaction == transaction
+        candidates[address, default: PathCandidate()].lastPingReceived = now
+        candidates[address]?.lastPingTransaction = transaction
         if candidates.count > MagicsockConstants.maximumCandidates { prune(at: now) }
+        return !isRepeated
     }
 
     /// Whether an address from outside may be tried at all.
@@ -120,6 +123,8 @@ package struct PeerEndpoint: Sendable {
     package mutating func receivePong(_ transaction: TransactionID, at now: MonotonicTime) -> [PeerPathAction] {
         guard let ping = pings.removeValue(forKey: transaction) else { return [] }
         let latency = max(now - ping.sentAt, .nanoseconds(1))
+        candidates[ping.address]?.lastPong = now
+        candidates[ping.address]?.latency = latency
         let candidate = PathQuality(address: ping.address, latency: latency)
         var changed = false
         if !isTrusted(at: now) || PathQuality.isBetter(candidate, than: best) {
@@ -151,7 +156,25 @@ package struct PeerEndpoint: Sendable {
         updateDeadline()
     }
 
+    /// Takes tunnel data that came by the best path for a proof of it, where heartbeats are not wanted.
+    mutating func extendTrust(at now: MonotonicTime) {
+        if best != nil { trustUntil = now + MagicsockConstants.trustDuration }
+    }
+
     // MARK: Time
+
+    /// Pings on someone's demand: the path in use while it is proven, else everything that may be one.
+    package mutating func probe(
+        at now: MonotonicTime,
+        using generator: inout some RandomNumberGenerator
+    ) -> [PeerPathAction] {
+        lastSend = now
+        if nextHeartbeat == nil { nextHeartbeat = now + MagicsockConstants.heartbeatInterval }
+        defer { updateDeadline() }
+        if isTrusted(at: now), let best { return [ping(best.address, at: now, using: &generator)] }
+        for address in candidates.keys { candidates[address]?.lastPingSent = nil }
+        return discover(at: now, using: &generator)
+    }
 
     /// Does what is due: times pings out, beats the heart, discovers paths.
     package mutating func poll(

@@ -70,27 +70,3 @@ package struct MagicPeerDescription: Hashable, Sendable {
         self.endpoints = endpoints
     }
 }
-
-/// How a peer is reached at the moment.
-package struct PeerPathStatus: Hashable, Sendable {
-    /// The way packets take.
-    package enum Path: Hashable, Sendable {
-        /// By UDP to this address.
-        case direct(AddressPort)
-        /// Through the relay region with this code.
-        case relay(code: String)
-        /// There is none.
-        case none
-    }
-
-    /// The way packets take.
-    package var path: Path
-    /// The round trip of the direct path.
-    package var latency: Duration?
-    /// Octets of tunnel datagrams sent.
-    package var sentByteCount: UInt64
-    /// Octets of tunnel datagrams received.
-    package private(set) var receivedByteCount: UInt64
-    /// The UDP addresses that may be tried.
-    package var endpoints: [AddressPort]
-}

@@ -62,15 +62,18 @@ extension MagicSocket {
             }
             // Several nodes may share a disco key; the node key in the ping tells which of them asks.
             let named = owners.filter { $0.nodeKey == ping.nodeKey }
+            var isNew = false
             for peer in named.isEmpty ? owners : named {
-                peer.endpoint.receivePing(from: source, at: now)
+                if peer.endpoint.receivePing(ping.transaction, from: source, at: now) { isNew = true }
                 peer.lastPingSource = source
                 if peer.endpoint.isActive(at: now) { poll(peer) }
             }
+            guard isNew else { return }
             let pong = DiscoEnvelope.seal(.pong(ping.transaction, source: source), from: discoPublicKey, with: box)
             sendDisco(pong, to: source)
         case .pong(let transaction, _):
             for peer in owners { perform(peer.endpoint.receivePong(transaction, at: now), for: peer) }
+            pathQueries.answer(transaction, byRelay: false, from: owners, at: now)
         case .callMeMaybe, .relay: break
         }
     }
@@ -97,7 +100,8 @@ extension MagicSocket {
                 using: &generator
             )
             perform(actions, for: peer)
-        case .pong, .relay: break
+        case .pong(let transaction, _): pathQueries.answer(transaction, byRelay: true, from: [peer], at: now)
+        case .relay: break
         }
     }
 

@@ -34,6 +34,7 @@ package final class MagicSocket {
     var peersByDisco: [DiscoPublicKey: [MagicPeer]] = [:]
     var discovery: EndpointDiscovery
     var awaitingFreshEndpoints: [MagicPeer] = []
+    var pathQueries = PathQueries()
     private var rebinds = 0
 
     /// Prepares a socket with a disco key of its own, which lives as long as the socket.
@@ -112,6 +113,7 @@ package final class MagicSocket {
         udpIPv6?.close()
         discovery.timer?.cancel()
         for peer in peers.values { peer.timer?.cancel() }
+        pathQueries.failAll()
         peers.removeAll()
         peersByDisco.removeAll()
         awaitingFreshEndpoints.removeAll()
@@ -197,24 +199,6 @@ package final class MagicSocket {
     /// Whether the kernel takes datagrams as fast as they are sent; a socket that is not bound holds nobody up.
     package var isWritable: Bool {
         udpIPv4?.channel.isWritable != false && udpIPv6?.channel.isWritable != false
-    }
-
-    /// How this peer is reached right now.
-    package func status(of peer: MagicPeer) -> PeerPathStatus {
-        let path: PeerPathStatus.Path
-        if peer.endpoint.isTrusted(at: now), let best = peer.endpoint.best {
-            path = .direct(best.address)
-        } else {
-            let region = relayRegion(of: peer)
-            path = region.isNone ? .none : .relay(code: derp.code(of: region))
-        }
-        return PeerPathStatus(
-            path: path,
-            latency: peer.endpoint.best?.latency,
-            sentByteCount: peer.sentByteCount,
-            receivedByteCount: peer.receivedByteCount,
-            endpoints: peer.endpoint.candidateAddresses
-        )
     }
 
     /// The loop's clock.
