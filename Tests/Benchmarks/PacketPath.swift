@@ -63,7 +63,7 @@ final class PathStation {
             nodeKey: key,
             configuration: TailnetNodeConfiguration(
                 controlURL: "http://127.0.0.1:1",
-                hostname: "bench",
+                preferences: NodePreferences(hostname: "bench"),
                 nicSocketPath: "/nowhere",
                 dialPolicy: OpenPolicy(),
                 logger: Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() }

@@ -281,7 +281,7 @@ final class Machine: Sendable {
         guest = try await FakeGuest()
         var configuration = TailnetNodeConfiguration(
             controlURL: url,
-            hostname: name,
+            preferences: NodePreferences(hostname: name),
             nicSocketPath: guest.path,
             dialPolicy: OpenPolicy(),
             logger: Tailnets.quiet

@@ -15,7 +15,7 @@ import WarrenCrypto
 
     private let configuration = TailnetNodeConfiguration(
         controlURL: "http://127.0.0.1:1",
-        hostname: "asked",
+        preferences: NodePreferences(hostname: "asked"),
         nicSocketPath: "/nowhere",
         dialPolicy: Closed(),
         logger: Logger(label: "test")
@@ -44,7 +44,7 @@ import WarrenCrypto
     @Test func `gives the guest its address, name and search domain`() throws {
         let network = PlaneNetwork(
             map: try map(),
-            configuration: configuration,
+            preferences: configuration.preferences,
             now: ControlTime(seconds: 1_700_000_000)
         )
         #expect(network.addressing.ipv4 == IPv4Address(100, 64, 0, 1))
@@ -58,10 +58,10 @@ import WarrenCrypto
 
     @Test func `a guest that does not accept the tailnet's DNS gets no search domains`() throws {
         var configuration = configuration
-        configuration.acceptsDNS = false
+        configuration.preferences.acceptDNS = false
         let network = PlaneNetwork(
             map: try map(),
-            configuration: configuration,
+            preferences: configuration.preferences,
             now: ControlTime(seconds: 1_700_000_000)
         )
         #expect(network.addressing.searchDomains.isEmpty)
@@ -75,7 +75,11 @@ import WarrenCrypto
         map.peers[3]?.homeDERP = .none
         map.peers[4] = try node(4, "four.example.net.", "100.64.0.4")
         map.peers[4]?.isWireGuardOnly = true
-        let network = PlaneNetwork(map: map, configuration: configuration, now: ControlTime(seconds: 1_700_000_000))
+        let network = PlaneNetwork(
+            map: map,
+            preferences: configuration.preferences,
+            now: ControlTime(seconds: 1_700_000_000)
+        )
         #expect(network.peers.isEmpty)
     }
 

@@ -31,7 +31,9 @@ import WarrenModel
             {"name": "web-1", "image": "micro", "cpus": 2, "memoryMiB": 512.0, "kernelArgs": "quiet", "autostart": false,
              "restart": {"policy": "always", "maxRetries": 9}, "labels": {"team": "edge", "a/b": ""},
              "networkInterface": {"authKey": "tskey-auth-x", "controlUrl": "https://hs.example.com", "hostname": "w",
-              "ephemeral": true, "acceptDns": false, "loginUrlCb": "https://app.example.com/l",
+              "ephemeral": true, "acceptDns": false, "acceptRoutes": false, "shieldsUp": true, "transport": "websocket",
+              "tags": ["tag:ci", "tag:web-1", "tag:ci"], "exitNode": "auto", "exitNodeAllowLanAccess": true,
+              "advertiseRoutes": ["192.168.7.0/24", "fd00:7::/64"], "loginUrlCb": "https://app.example.com/l",
               "stateUpdateCb": {"url": "https://app.example.com/s", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
                "headers": {"X-Tenant": "a"}}}}
             """#
@@ -44,7 +46,20 @@ import WarrenModel
         #expect(spec.labels == ["team": "edge", "a/b": ""])
         let interface = try #require(spec.networkInterface)
         #expect(interface.control.description == "https://hs.example.com" && interface.hasAuthKey)
-        #expect(interface.hostname.text == "w" && interface.isEphemeral && !interface.acceptsDNS)
+        #expect(interface.hostname.text == "w" && interface.isEphemeral)
+        #expect(
+            interface.preferences
+                == NetworkPreferences(
+                    tags: ["tag:ci", "tag:web-1"],
+                    exitNode: .auto,
+                    exitNodeAllowLanAccess: true,
+                    acceptRoutes: false,
+                    acceptDNS: false,
+                    advertiseRoutes: ["192.168.7.0/24", "fd00:7::/64"].compactMap { IPPrefix($0) },
+                    shieldsUp: true,
+                    transport: .websocket
+                )
+        )
         #expect(interface.callbacks.count == 2 && interface.callbacks[.stateUpdate]?.headerNames == ["X-Tenant"])
         #expect(secrets.authKey?.reveal() == "tskey-auth-x" && secrets.callbacks.count == 2)
         #expect(secrets.callbacks[.stateUpdate]?.headers["X-Tenant"]?.reveal() == "a")
@@ -58,7 +73,7 @@ import WarrenModel
             #"""
             {"name": "Web_1", "cpus": 9, "memoryMiB": "many", "colour": 1, "disks": [], "labels": {"a b": "x", "ok": 1},
              "restart": {"policy": "sometimes", "often": true},
-             "networkInterface": {"authKey": "", "controlUrl": "ftp://x", "exitNode": null, "nope/~": 1, "acceptDns": 0,
+             "networkInterface": {"authKey": "", "controlUrl": "ftp://x", "exitNode": "a b", "nope/~": 1, "acceptDns": 0,
               "loginUrlCb": {"secret": "x"}, "stateUpdateCb": 7}}
             """#
         )
@@ -70,7 +85,7 @@ import WarrenModel
                 "/labels/a b bad-format", "/labels/ok wrong-type", "/restart/policy bad-format",
                 "/restart/often unknown-member",
                 "/networkInterface/authKey bad-format", "/networkInterface/controlUrl bad-format",
-                "/networkInterface/exitNode not-supported", "/networkInterface/nope~1~0 unknown-member",
+                "/networkInterface/exitNode bad-format", "/networkInterface/nope~1~0 unknown-member",
                 "/networkInterface/acceptDns wrong-type", "/networkInterface/loginUrlCb/url required",
                 "/networkInterface/loginUrlCb/secret bad-format", "/networkInterface/stateUpdateCb wrong-type",
             ]
@@ -86,6 +101,18 @@ import WarrenModel
         (#"{"name":7}"#, "/name", .wrongType), (#"{"image":"../x"}"#, "/image", .badFormat),
         (#"{"kernelArgs":"a\nb"}"#, "/kernelArgs", .badFormat),
         (#"{"networkInterface":[]}"#, "/networkInterface", .wrongType), (#"{"ttl":null}"#, "/ttl", .notSupported),
+        (#"{"networkInterface":{"tags":["ci"]}}"#, "/networkInterface/tags/0", .badFormat),
+        (#"{"networkInterface":{"tags":["tag:a","tag:7"]}}"#, "/networkInterface/tags/1", .badFormat),
+        (#"{"networkInterface":{"tags":"tag:a"}}"#, "/networkInterface/tags", .wrongType),
+        (#"{"networkInterface":{"exitNode":7}}"#, "/networkInterface/exitNode", .wrongType),
+        (#"{"networkInterface":{"exitNode":"8.8.8.8"}}"#, "/networkInterface/exitNode", .badFormat),
+        (#"{"networkInterface":{"exitNode":"100.100.100.100"}}"#, "/networkInterface/exitNode", .badFormat),
+        (#"{"networkInterface":{"exitNode":""}}"#, "/networkInterface/exitNode", .badFormat),
+        (#"{"networkInterface":{"transport":"udp"}}"#, "/networkInterface/transport", .badFormat),
+        (#"{"networkInterface":{"shieldsUp":"yes"}}"#, "/networkInterface/shieldsUp", .wrongType),
+        (#"{"networkInterface":{"advertiseRoutes":["10.0.0.1/24"]}}"#, "/networkInterface/advertiseRoutes/0", .refused),
+        (#"{"networkInterface":{"advertiseRoutes":["10.0.0.0"]}}"#, "/networkInterface/advertiseRoutes/0", .badFormat),
+        (#"{"networkInterface":{"advertiseRoutes":[7]}}"#, "/networkInterface/advertiseRoutes/0", .wrongType),
         (
             #"{"networkInterface":{"loginUrlCb":{"url":"https://a/","headers":{"Host":"x"}}}}"#,
             "/networkInterface/loginUrlCb/headers/Host", .badFormat
@@ -99,6 +126,42 @@ import WarrenModel
         let errors = try faults(text)
         #expect(errors.map(\.pointer) == [pointer])
         #expect(errors.map(\.code) == [code])
+    }
+
+    @Test(arguments: [
+        "0.0.0.0/0", "::/0", "100.64.0.0/10", "100.99.0.0/16", "96.0.0.0/4", "fd7a:115c:a1e0::/48", "127.0.0.0/8",
+        "::1/128", "::/127", "169.254.0.0/16", "fe80::/64", "224.0.0.0/4", "ff00::/8", "0.0.0.0/8", "fd00:7::1/64",
+    ])
+    func `a guest cannot offer the tailnet itself, everything, or what is not routed`(text: String) throws {
+        let errors = try faults("{\"networkInterface\":{\"advertiseRoutes\":[\"192.168.0.0/16\",\"\(text)\"]}}")
+        #expect(errors.map(\.pointer) == ["/networkInterface/advertiseRoutes/1"])
+        #expect(errors.map(\.code) == [.refused])
+    }
+
+    @Test func `at most 64 subnets and 32 tags`() throws {
+        let routes = (0..<65).map { "\"10.0.\($0).0/24\"" }.joined(separator: ",")
+        let tags = (0..<33).map { "\"tag:t\($0)\"" }.joined(separator: ",")
+        let errors = try faults("{\"networkInterface\":{\"advertiseRoutes\":[\(routes)],\"tags\":[\(tags)]}}")
+        #expect(Set(errors.map(\.pointer)) == ["/networkInterface/advertiseRoutes", "/networkInterface/tags"])
+        #expect(errors.allSatisfy { $0.code == .outOfRange })
+    }
+
+    @Test(arguments: [
+        ("auto", ExitNodeChoice.auto), ("100.64.0.7", .address(.v4(IPv4Address(100, 64, 0, 7)))),
+        ("gate", .named("gate")), ("gate.tail1234.ts.net.", .named("gate.tail1234.ts.net.")),
+        ("nAbCdEf1CNTRL", .named("nAbCdEf1CNTRL")), ("17", .named("17")),
+    ])
+    func `an exit node is auto, an address, a name or a stable id`(text: String, choice: ExitNodeChoice) throws {
+        let request = try request("{\"networkInterface\":{\"exitNode\":\"\(text)\"}}")
+        #expect(request.networkInterface?.preferences.exitNode == choice)
+        #expect(choice.description == text)
+    }
+
+    @Test func `a spec stored before it had preferences reads with their defaults`() throws {
+        let text =
+            #"{"control":"embedded","hasAuthKey":false,"callbacks":{},"hostname":"web","isEphemeral":false,"acceptsDNS":false}"#
+        let spec = try ModelJSON.decode(NetworkInterfaceSpec.self, from: text)
+        #expect(spec.preferences == NetworkPreferences(acceptDNS: false))
     }
 
     @Test func `counts and measures labels`() throws {

@@ -42,7 +42,7 @@ package final class DetachedDataPlane {
 
     /// Takes a network map.
     package func apply(_ map: NetworkMap, now: ControlTime) {
-        plane.apply(PlaneNetwork(map: map, configuration: configuration, now: now))
+        plane.apply(PlaneNetwork(map: map, preferences: configuration.preferences, now: now))
     }
 
     /// Whether a direct path to this peer is proven at the moment.

@@ -32,11 +32,21 @@ struct PlaneNetwork: Sendable {
     ///
     /// - Parameters:
     ///   - map: What control says.
-    ///   - configuration: What the guest is to be told.
+    ///   - preferences: What the node's owner wishes.
+    ///   - exitNode: The exit node in use, as the node made it out.
     ///   - now: The clock, corrected by control's.
-    init(map: NetworkMap, configuration: TailnetNodeConfiguration, now: ControlTime) {
+    init(
+        map: NetworkMap,
+        preferences: NodePreferences,
+        exitNode: RoutePreferences.ExitNode = .none,
+        now: ControlTime
+    ) {
         let sorted = map.sortedPeers
-        let routes = RouteTable(peers: sorted, preferences: RoutePreferences(), now: now)
+        let routes = RouteTable(
+            peers: sorted,
+            preferences: RoutePreferences(acceptRoutes: preferences.acceptRoutes, exitNode: exitNode),
+            now: now
+        )
         self.routes = routes
         // A peer without routes is not talked to: expired, unreachable, or stripped by tailnet lock.
         peers = sorted.compactMap { node in
@@ -59,24 +69,24 @@ struct PlaneNetwork: Sendable {
         filterRules = PacketFilterRules(map)
         ownAddresses = map.selfNode.addresses.filter(\.isSingleAddress).map(\.address)
         localAddresses = map.selfNode.addresses
-        addressing = Self.addressing(map, configuration)
-        zone = Self.zone(map, configuration)
+        addressing = Self.addressing(map, preferences)
+        zone = Self.zone(map, preferences)
     }
 
-    private static func addressing(_ map: NetworkMap, _ configuration: TailnetNodeConfiguration) -> GuestAddressing {
+    private static func addressing(_ map: NetworkMap, _ preferences: NodePreferences) -> GuestAddressing {
         let name = DNSName(map.selfNode.name)
         // The guest's DHCP client takes it for its host name, and scripts there trust it: only a label will do.
         let label = DNSLabel(map.selfNode.name.prefix { $0 != "." }.lowercased())
         return GuestAddressing(
             ipv4: map.selfNode.ipv4,
             ipv6: map.selfNode.ipv6,
-            hostname: label?.text ?? configuration.hostname,
+            hostname: label?.text ?? preferences.hostname,
             domain: name?.parent.flatMap { $0.isRoot ? nil : $0 },
-            searchDomains: configuration.acceptsDNS ? map.dnsConfig.domains.compactMap { DNSName($0) } : []
+            searchDomains: preferences.acceptDNS ? map.dnsConfig.domains.compactMap { DNSName($0) } : []
         )
     }
 
-    private static func zone(_ map: NetworkMap, _ configuration: TailnetNodeConfiguration) -> DNSZone {
+    private static func zone(_ map: NetworkMap, _ preferences: NodePreferences) -> DNSZone {
         // An expired or nameless node has no DNS.
         guard let own = node(map.selfNode) else { return DNSZone() }
         let config = map.dnsConfig
@@ -99,7 +109,7 @@ struct PlaneNetwork: Sendable {
             extraRecords: records,
             routes: routes,
             resolvers: config.resolvers.compactMap { DNSUpstream($0.address) },
-            acceptsDNS: configuration.acceptsDNS
+            acceptsDNS: preferences.acceptDNS
         )
     }
 

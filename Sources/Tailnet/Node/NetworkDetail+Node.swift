@@ -21,7 +21,7 @@ extension NetworkDetail {
         status: NetworkStatus,
         snapshot: PlaneSnapshot?,
         map: NetworkMap?,
-        preferences: TailnetNodeConfiguration
+        preferences: NodePreferences
     ) {
         self.init(status: status)
         let now = Timestamp.wallClock
@@ -51,7 +51,7 @@ extension NetworkDetail {
         if let config = map?.dnsConfig {
             dns = DNSReport(
                 magicDns: config.proxied,
-                searchDomains: preferences.acceptsDNS ? config.domains : [],
+                searchDomains: preferences.acceptDNS ? config.domains : [],
                 resolvers: config.resolvers.map(\.address)
             )
         }

@@ -136,7 +136,7 @@ extension TailnetNode {
         // Only has to be stable and look like a log id; nothing is ever uploaded under it.
         info.backendLogID = String(identity.machineKey.publicKey.text.dropFirst(MachinePublicKey.textPrefix.count))
         info.os = "linux"
-        info.hostname = configuration.hostname
+        info.hostname = preferences.hostname
         info.goArch = "amd64"
         info.app = "warren"
         info.userspace = true

@@ -23,6 +23,7 @@ package actor TailnetNode {
     let logger: Logger
     let reachability: LatestValue<MagicSocketReport?>
     let plane: NIOLoopBoundBox<DataPlane?>
+    var preferences: NodePreferences
     var identity: NodeIdentity
     var isIdentityStored: Bool
     var authKey: SecretText?
@@ -59,6 +60,7 @@ package actor TailnetNode {
         self.clock = clock
         self.commit = commit
         isIdentityStored = identity != nil
+        preferences = configuration.preferences
         authKey = configuration.authKey
         logger = configuration.logger
         reachability = LatestValue(nil)
@@ -115,7 +117,7 @@ package actor TailnetNode {
     package func detail() async -> NetworkDetail {
         let box = plane
         let snapshot = try? await eventLoop.submit { box.value?.snapshot() }.get()
-        return NetworkDetail(status: status, snapshot: snapshot ?? nil, map: map, preferences: configuration)
+        return NetworkDetail(status: status, snapshot: snapshot ?? nil, map: map, preferences: preferences)
     }
 
     // MARK: State

@@ -11,12 +11,10 @@ package struct TailnetNodeConfiguration: Sendable {
     package var plainHTTP: ControlConfiguration.PlainHTTP = .localOnly
     /// The auth key that is still unused; nil asks for an interactive login.
     package var authKey: SecretText?
-    /// The name the node asks for.
-    package var hostname: String
+    /// What the owner wishes at the start; the node may be told otherwise while it runs.
+    package var preferences: NodePreferences
     /// Whether control is to forget the node when it is gone.
     package var isEphemeral = false
-    /// Whether the guest is to use the tailnet's DNS.
-    package var acceptsDNS = true
     /// QEMU's Unix socket for the guest's NIC.
     package var nicSocketPath: String
     /// The one address that UDP is bound to; nil for all.
@@ -35,13 +33,13 @@ package struct TailnetNodeConfiguration: Sendable {
     /// The defaults with what has none.
     package init(
         controlURL: String,
-        hostname: String,
+        preferences: NodePreferences,
         nicSocketPath: String,
         dialPolicy: any DialPolicy,
         logger: Logger
     ) {
         self.controlURL = controlURL
-        self.hostname = hostname
+        self.preferences = preferences
         self.nicSocketPath = nicSocketPath
         self.dialPolicy = dialPolicy
         self.logger = logger

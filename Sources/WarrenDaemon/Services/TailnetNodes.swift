@@ -32,13 +32,12 @@ struct TailnetNodes: VMNodeMaker {
         logger[metadataKey: "vm-id"] = "\(request.id)"
         var configuration = configuration(
             control: interface.control,
-            hostname: interface.hostname.text,
+            preferences: NodePreferences(hostname: interface.hostname.text, interface.preferences),
             socket: request.nicSocketPath,
             logger: logger
         )
         configuration.authKey = request.authKey
         configuration.isEphemeral = interface.isEphemeral
-        configuration.acceptsDNS = interface.acceptsDNS
         let commit = request.commit
         let control = interface.control
         let details = request.identity?.details ?? .object([:])
@@ -61,13 +60,18 @@ struct TailnetNodes: VMNodeMaker {
             }
             return
         }
-        let configuration = configuration(control: identity.control, hostname: "", socket: "", logger: logger)
+        let configuration = configuration(
+            control: identity.control,
+            preferences: NodePreferences(hostname: ""),
+            socket: "",
+            logger: logger
+        )
         try await TailnetNode.logOut(NodeIdentity(identity), configuration: configuration, eventLoop: group.any())
     }
 
     private func configuration(
         control: ControlTarget,
-        hostname: String,
+        preferences: NodePreferences,
         socket: String,
         logger: Logger
     ) -> TailnetNodeConfiguration {
@@ -79,7 +83,7 @@ struct TailnetNodes: VMNodeMaker {
             }
         var configuration = TailnetNodeConfiguration(
             controlURL: url,
-            hostname: hostname,
+            preferences: preferences,
             nicSocketPath: socket,
             dialPolicy: policy.forControl(ofThisHost: control == .embedded),
             logger: logger
@@ -91,6 +95,7 @@ struct TailnetNodes: VMNodeMaker {
             case .always: .allowed
             }
         configuration.udpBindAddress = tailnet.bind.isUnspecified ? nil : tailnet.bind
+        if preferences.transport == .websocket { configuration.usesUDP = false }
         switch tailnet.udpPorts {
         case .off: configuration.usesUDP = false
         case .any: break

@@ -78,7 +78,7 @@ package struct CreateVMRequest: Hashable, Sendable {
                 callbacks: callbacks,
                 hostname: request.hostname ?? name,
                 isEphemeral: request.isEphemeral,
-                acceptsDNS: request.acceptsDNS
+                preferences: request.preferences
             )
         }
         let spec = VMSpec(

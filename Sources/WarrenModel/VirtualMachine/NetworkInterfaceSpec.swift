@@ -45,7 +45,7 @@ extension ControlTarget: Codable {
 }
 
 /// How a VM takes part in a tailnet, without its secrets; every default is filled in.
-package struct NetworkInterfaceSpec: Hashable, Sendable, Codable {
+package struct NetworkInterfaceSpec: Hashable, Sendable {
     /// The control server.
     package var control: ControlTarget
     /// Whether the user gave an auth key; the key itself is stored sealed, and wiped once used.
@@ -56,8 +56,8 @@ package struct NetworkInterfaceSpec: Hashable, Sendable, Codable {
     package var hostname: DNSLabel
     /// Whether control forgets the node when it is gone.
     package var isEphemeral: Bool
-    /// Whether the guest uses MagicDNS.
-    package var acceptsDNS: Bool
+    /// What else the user wishes of the node.
+    package var preferences: NetworkPreferences
 
     /// Joins the parts.
     package init(
@@ -66,14 +66,45 @@ package struct NetworkInterfaceSpec: Hashable, Sendable, Codable {
         callbacks: [CallbackKind: CallbackSpec],
         hostname: DNSLabel,
         isEphemeral: Bool = false,
-        acceptsDNS: Bool = true
+        preferences: NetworkPreferences = NetworkPreferences()
     ) {
         self.control = control
         self.hasAuthKey = hasAuthKey
         self.callbacks = callbacks
         self.hostname = hostname
         self.isEphemeral = isEphemeral
-        self.acceptsDNS = acceptsDNS
+        self.preferences = preferences
+    }
+}
+
+extension NetworkInterfaceSpec: Codable {
+    private enum CodingKeys: String, CodingKey {
+        case control, hasAuthKey, callbacks, hostname, isEphemeral, preferences, acceptsDNS
+    }
+
+    /// Reads the stored form; the first one knew `acceptsDNS` alone of the preferences.
+    package init(from decoder: any Decoder) throws {
+        let members = try decoder.container(keyedBy: CodingKeys.self)
+        control = try members.decode(ControlTarget.self, forKey: .control)
+        hasAuthKey = try members.decode(Bool.self, forKey: .hasAuthKey)
+        callbacks = try members.decode([CallbackKind: CallbackSpec].self, forKey: .callbacks)
+        hostname = try members.decode(DNSLabel.self, forKey: .hostname)
+        isEphemeral = try members.decode(Bool.self, forKey: .isEphemeral)
+        let acceptsDNS = try members.decodeIfPresent(Bool.self, forKey: .acceptsDNS) ?? true
+        preferences =
+            try members.decodeIfPresent(NetworkPreferences.self, forKey: .preferences)
+            ?? NetworkPreferences(acceptDNS: acceptsDNS)
+    }
+
+    /// Writes the stored form.
+    package func encode(to encoder: any Encoder) throws {
+        var members = encoder.container(keyedBy: CodingKeys.self)
+        try members.encode(control, forKey: .control)
+        try members.encode(hasAuthKey, forKey: .hasAuthKey)
+        try members.encode(callbacks, forKey: .callbacks)
+        try members.encode(hostname, forKey: .hostname)
+        try members.encode(isEphemeral, forKey: .isEphemeral)
+        try members.encode(preferences, forKey: .preferences)
     }
 }
 
@@ -89,8 +120,8 @@ package struct NetworkInterfaceRequest: Hashable, Sendable {
     package var hostname: DNSLabel?
     /// `ephemeral`.
     package var isEphemeral: Bool
-    /// `acceptDns`.
-    package var acceptsDNS: Bool
+    /// What else the user wishes of the node.
+    package var preferences: NetworkPreferences
 
     /// Joins the parts.
     package init(
@@ -99,14 +130,14 @@ package struct NetworkInterfaceRequest: Hashable, Sendable {
         callbacks: [CallbackKind: CallbackRequest] = [:],
         hostname: DNSLabel? = nil,
         isEphemeral: Bool = false,
-        acceptsDNS: Bool = true
+        preferences: NetworkPreferences = NetworkPreferences()
     ) {
         self.authKey = authKey
         self.control = control
         self.callbacks = callbacks
         self.hostname = hostname
         self.isEphemeral = isEphemeral
-        self.acceptsDNS = acceptsDNS
+        self.preferences = preferences
     }
 
     static func read(_ reader: inout ObjectReader) -> NetworkInterfaceRequest? {
@@ -127,18 +158,11 @@ package struct NetworkInterfaceRequest: Hashable, Sendable {
         for kind in CallbackKind.allCases {
             request.callbacks[kind] = CallbackRequest.read(kind.rawValue, from: &reader)
         }
-        request.hostname = reader.parsed("hostname", format: CreateVMRequest.labelFormat) { DNSLabel($0) }
+        request.hostname = reader.parsed("hostname", format: CreateVMRequest.labelFormat, nullable: true) {
+            DNSLabel($0)
+        }
         request.isEphemeral = reader.bool("ephemeral") ?? false
-        request.acceptsDNS = reader.bool("acceptDns") ?? true
-        reader.notSupported(
-            "tags",
-            "exitNode",
-            "exitNodeAllowLanAccess",
-            "acceptRoutes",
-            "advertiseRoutes",
-            "shieldsUp",
-            "transport"
-        )
+        request.preferences = NetworkPreferences.read(&reader)
         return request
     }
 

@@ -1,3 +1,5 @@
+package import NetTypes
+
 /// A VM as the API answers it: its spec without secrets, and how it is.
 package struct VirtualMachine: Hashable, Sendable, Codable {
     /// The identifier.
@@ -133,8 +135,22 @@ package struct NetworkInterfaceAnswer: Hashable, Sendable, Codable {
     package var hostname: DNSLabel
     /// Whether control forgets the node when it is gone.
     package var ephemeral: Bool
+    /// The tags it asks for.
+    package var tags: [String]
+    /// Through which peer the guest reaches the internet, or null for not at all.
+    @NullEncoded package var exitNode: ExitNodeChoice?
+    /// Whether networks next to the node stay reachable while an exit node is in use.
+    package var exitNodeAllowLanAccess: Bool
+    /// Whether subnets behind other nodes are reachable.
+    package var acceptRoutes: Bool
     /// Whether the guest uses MagicDNS.
     package var acceptDns: Bool
+    /// The subnets that the guest routes for.
+    package var advertiseRoutes: [IPPrefix]
+    /// Whether everything that peers begin is refused.
+    package var shieldsUp: Bool
+    /// How control, relays and peers are reached.
+    package var transport: NodeTransport
 
     /// Shows a spec.
     package init(_ spec: NetworkInterfaceSpec) {
@@ -145,7 +161,15 @@ package struct NetworkInterfaceAnswer: Hashable, Sendable, Codable {
         netmapUpdateCb = spec.callbacks[.netmapUpdate].map { CallbackAnswer($0) }
         hostname = spec.hostname
         ephemeral = spec.isEphemeral
-        acceptDns = spec.acceptsDNS
+        let preferences = spec.preferences
+        tags = preferences.tags
+        exitNode = preferences.exitNode
+        exitNodeAllowLanAccess = preferences.exitNodeAllowLanAccess
+        acceptRoutes = preferences.acceptRoutes
+        acceptDns = preferences.acceptDNS
+        advertiseRoutes = preferences.advertiseRoutes
+        shieldsUp = preferences.shieldsUp
+        transport = preferences.transport
     }
 
     /// Shows a secret that was made for a callback; for the one answer that does.
