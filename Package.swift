@@ -308,8 +308,8 @@ let package = Package(
         .testTarget(
             name: "TailnetTests",
             dependencies: [
-                "Tailnet", "GuestNetwork", "NetWire", "Tailcfg", "NetTypes", "WarrenCrypto", nioCore, nioPosix, logging,
-                "TestSupport",
+                "Tailnet", "GuestNetwork", "NetWire", "Tailcfg", "NetTypes", "WarrenCrypto", "WarrenModel", nioCore,
+                nioPosix, logging, "TestSupport",
             ],
             resources: [.copy("Vectors")],
             swiftSettings: settings

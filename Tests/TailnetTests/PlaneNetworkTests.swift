@@ -4,6 +4,7 @@ import NetWire
 import Tailcfg
 import Testing
 import WarrenCrypto
+import WarrenModel
 
 @testable import GuestNetwork
 @testable import Tailnet
