@@ -10,8 +10,11 @@ package enum GuestNetworkConstants {
     package static let dnsPort: UInt16 = 53
     /// Every packet of a tailnet fits 1280 octets (tailscale net/tstun).
     package static let mtu = 1280
-    /// The on-link network of every guest: all of 100.64.0.0/10.
-    package static let subnetMask = IPv4Address(255, 192, 0, 0)
+    /// The guest's network holds itself and nobody else: everything goes to the gateway, so that a guest with ten
+    /// thousand peers has one neighbor.
+    package static let subnetMask = IPv4Address.broadcast
+    /// The largest packet of DHCP or Neighbor Discovery that is looked at: a full one of a NIC that knows no MTU yet.
+    static let maximumControlByteCount = 1500
 }
 
 /// Values that we chose.
@@ -27,6 +30,11 @@ package enum GuestNetworkDefaults {
     /// A day: a daemon that is away for an evening must not cost a guest its address, and a new address is announced by
     /// the link going down and up, not by the lease.
     package static let leaseSeconds: UInt32 = 86_400
+    /// How long a router advertisement holds: as long as the field can say (RFC 8319 §4), so that a daemon that is away
+    /// for an evening costs a guest no route.
+    package static let routerLifetimeSeconds = UInt16.max
+    /// How often guests are told again of their router: often enough that one lost frame in a day harms nobody.
+    package static let routerAdvertisementSeconds: Int64 = 3600
     /// How much may wait for the guest's NIC before packets to it are dropped: some 200 full packets, about what a NIC's
     /// own ring holds.
     package static let batchByteCount = 256 * 1024

@@ -60,12 +60,16 @@ struct DHCPServerTests {
         }
         let ack = try answer(link, to: broadcast(request)).message
         #expect(ack.type == .ack && ack.yourAddress == GuestSide.address)
-        #expect(ack.options.addresses(.subnetMask) == [IPv4Address(255, 192, 0, 0)])
+        #expect(ack.options.addresses(.subnetMask) == [.broadcast])
         #expect(ack.options.addresses(.routers) == [GuestSide.service])
         #expect(ack.options.addresses(.nameServers) == [GuestSide.service])
         #expect(ack.options.uint16(.interfaceMTU) == 1280)
         #expect(ack.options.text(.hostname) == "web" && ack.options.text(.domainName) == "tail1.ts.net")
-        #expect(ack.options[.domainSearch] == GuestSide.addressing.searchDomains.flatMap(\.wire))
+        #expect(try ack.options.domainSearch() == GuestSide.addressing.searchDomains)
+        // The gateway itself, then everything else through it.
+        #expect(
+            ack.options[.classlessRoutes] == [32, 100, 100, 100, 100, 0, 0, 0, 0] + [0, 100, 100, 100, 100]
+        )
         let lease = try #require(ack.options.uint32(.leaseSeconds))
         let renewal = try #require(ack.options.uint32(.renewalSeconds))
         let rebinding = try #require(ack.options.uint32(.rebindingSeconds))
@@ -116,6 +120,35 @@ struct DHCPServerTests {
         }
     }
 
+    @Test func `a node that has only IPv6 refuses the IPv4 address that a client remembers`() throws {
+        let link = GuestLink(unixTime: { 0 })
+        link.configure(GuestAddressing(ipv4: nil, ipv6: GuestSide.addressing.ipv6, hostname: "web"))
+        let remembered = message(.request) { $0.options.set(.requestedAddress, [GuestSide.address]) }
+        #expect(try answer(link, to: broadcast(remembered)).message.type == .nak)
+    }
+
+    @Test func `what a client asks for comes first and in its order`() throws {
+        let asked: [UInt8] = [15, 119, 26, 3, 1, 200]
+        let offer = try answer(
+            GuestSide.link(),
+            to: broadcast(message(.discover) { $0.options[.parameterRequestList] = asked })
+        ).message
+        let codes = offer.options.elements.map(\.code.rawValue)
+        #expect(codes == [53, 54, 51, 58, 59] + [15, 119, 26, 3, 1] + [121, 6, 12])
+    }
+
+    @Test func `a message in a thousand pieces is read once and answered once`() throws {
+        var pieces = message(.discover).bytes
+        pieces.removeLast(pieces.count - 243)
+        for _ in 0..<300 { pieces += [61, 1, 7] }
+        let datagram = GuestSide.datagram(from: .unspecified, sourcePort: 68, to: .broadcast, port: 67, pieces)
+        let offer = try answer(GuestSide.link(), to: GuestSide.frame(datagram, to: .broadcast)).message
+        #expect(offer.options[.clientIdentifier] == [UInt8](repeating: 7, count: 300))
+        pieces += [UInt8](repeating: 0, count: 1400)
+        let long = GuestSide.datagram(from: .unspecified, sourcePort: 68, to: .broadcast, port: 67, pieces)
+        #expect(GuestSide.link().receive(GuestSide.frame(long, to: .broadcast)).verdict == .drop(.uselessDHCP))
+    }
+
     @Test func `a client that only wants to know gets no lease`() throws {
         let (_, ipv4, ack) = try answer(
             GuestSide.link(),
@@ -146,14 +179,17 @@ struct DHCPServerTests {
             link,
             to: broadcast(message(.discover) { $0.options.set(.maximumMessageSize, UInt16(1472)) })
         )
-        #expect(large.message.options[.domainSearch] == addressing.searchDomains.flatMap(\.wire))
+        #expect(try large.message.options.domainSearch() == addressing.searchDomains)
     }
 
     @Test func `nothing is given out while the node has no address`() {
         let link = GuestSide.link(configured: false)
         #expect(link.receive(broadcast(message(.discover))).verdict == .drop(.linkDown))
         link.configure(GuestAddressing(ipv4: nil, hostname: "web"))
-        #expect(link.receive(broadcast(message(.discover))).verdict == .drop(.uselessDHCP))
+        #expect(link.receive(broadcast(message(.discover))).verdict == .consumed)
+        #expect(
+            link.receive(unicast(message(.inform) { $0.clientAddress = GuestSide.address })).verdict == .consumed
+        )
     }
 
     @Test func `a server among the guests, BOOTP and garbage are dropped`() {

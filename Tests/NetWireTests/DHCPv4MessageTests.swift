@@ -53,6 +53,7 @@ struct DHCPv4MessageTests {
         #expect(parsed.options[.classlessRoutes] == [16, 10, 17, 0, 0, 0, 0, 0, 100, 100, 100, 100])
         // Longer than one option can be, so it travelled in parts.
         #expect((parsed.options[.domainSearch]?.count ?? 0) > 255)
+        #expect(try parsed.options.domainSearch() == names)
     }
 
     @Test func `overloaded fields are read`() throws {

@@ -75,7 +75,7 @@ struct GuestNetworkTests {
             }
             func waitForAddress(_ text: String) async throws {
                 let line =
-                    "for i in $(seq 200); do ip -4 addr show eth0 | grep -q 'inet \(text)/10' && exit 0; sleep 0.05; done; exit 1"
+                    "for i in $(seq 200); do ip -4 addr show eth0 | grep -q 'inet \(text)/32' && exit 0; sleep 0.05; done; exit 1"
                 let answer = try await guest.shell(agent, line)
                 #expect(answer.exitCode == 0)
             }

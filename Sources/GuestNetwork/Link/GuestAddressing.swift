@@ -55,4 +55,18 @@ package struct GuestAddressing: Equatable, Sendable {
         for route in advertisedRoutes where route.contains(address) { return true }
         return false
     }
+
+    /// The domains that short names are looked for in, or else the guest's own: as many as fit, in order.
+    func searchList(upTo byteCount: Int) -> [DNSName] {
+        var room = byteCount
+        return (searchDomains.isEmpty ? [domain].compactMap(\.self) : searchDomains).prefix { name in
+            room -= name.wire.count
+            return room >= 0
+        }
+    }
+
+    /// The guest's name with its domain.
+    var fullName: DNSName? {
+        domain.flatMap { DNSName("\(hostname).\($0)") } ?? DNSName(hostname)
+    }
 }

@@ -11,13 +11,21 @@ package final class GuestLink {
     /// What the guest's NIC is given; nil while the node has no place in a tailnet.
     package private(set) var addressing: GuestAddressing?
     /// The NIC's address: QEMU's, or what the guest made of it.
+    ///
+    /// Learned from every frame of the guest that was of use, never from one that was dropped: a bridge in the guest may
+    /// let other stations' frames through. The guest can mislead nobody but itself, since nobody else is on its link.
     package private(set) var guestHardwareAddress: MACAddress
 
+    /// The router's IPv6 address on the link.
+    let linkLocal: IPv6Address
+    let unixTime: () -> UInt32
+    let arp: ARPResponder
+    let neighbors: NeighborResponder
+    private(set) var advertiser: RouterAdvertiser
+    private(set) var dhcp: DHCPServer?
+    private(set) var dhcpv6: DHCPv6Server?
+    private(set) var resolver = MagicDNSResponder()
     private let hardwareAddress: MACAddress
-    private let unixTime: () -> UInt32
-    private let arp: ARPResponder
-    private var dhcp: DHCPServer?
-    private var resolver = MagicDNSResponder()
 
     /// A link that serves nothing yet; `unixTime` is asked for when the resolver tells a zone's serial number.
     package init(
@@ -28,13 +36,31 @@ package final class GuestLink {
         self.hardwareAddress = hardwareAddress
         self.guestHardwareAddress = guestHardwareAddress
         self.unixTime = unixTime
+        linkLocal = IPv6Address(linkLocalOf: hardwareAddress)
         arp = ARPResponder(hardwareAddress: hardwareAddress)
+        neighbors = NeighborResponder(hardwareAddress: hardwareAddress, linkLocal: linkLocal)
+        advertiser = RouterAdvertiser(hardwareAddress: hardwareAddress)
     }
 
     /// Gives the guest its addresses and name, or with nil takes them away: then nothing passes.
-    package func configure(_ addressing: GuestAddressing?) {
+    ///
+    /// What is returned is a frame that the guest must get, because something changed that it believes.
+    @discardableResult
+    package func configure(_ addressing: GuestAddressing?) -> ByteBuffer? {
+        guard addressing != self.addressing else { return nil }
         self.addressing = addressing
-        dhcp = addressing.flatMap(DHCPServer.init)
+        dhcp = addressing.map(DHCPServer.init)
+        dhcpv6 = addressing.map { DHCPv6Server($0, hardwareAddress: hardwareAddress) }
+        advertiser.configure(addressing)
+        return announcement()
+    }
+
+    /// The frame that tells the guest, unasked, of its IPv6 router; nil when there is nothing to tell.
+    package func announcement() -> ByteBuffer? {
+        guard let advertisement = advertiser.announcement() else { return nil }
+        let frame = composer.message(.routerAdvertisement(advertisement), from: linkLocal, to: .allNodes)
+        countOut(frame.readableBytes)
+        return frame
     }
 
     /// Tells the resolver what it knows from now on.
@@ -46,11 +72,14 @@ package final class GuestLink {
     package func receive(frame: inout ByteBuffer) -> GuestLinkVerdict {
         counters.framesIn &+= 1
         counters.octetsIn &+= UInt64(frame.readableBytes)
+        let known = guestHardwareAddress
         let verdict = decide(&frame)
         switch verdict {
         case .forward: counters.forwarded &+= 1
         case .reply: countOut(frame.readableBytes)
-        case .drop(let reason): counters.count(reason)
+        case .drop(let reason):
+            guestHardwareAddress = known
+            counters.count(reason)
         case .resolve, .consumed: break
         }
         return verdict
@@ -94,18 +123,17 @@ package final class GuestLink {
     /// The frame that answers a query of a `resolve` verdict with the message of a resolver, or with SERVFAIL for nil.
     package func response(to query: DNSQuery, message: [UInt8]?) -> ByteBuffer? {
         guard let message = message ?? MagicDNSResponder.serverFailure(query.message.span),
-            let frame = composer.datagram(from: Self.resolverAddress, to: query.client, payload: message.span)
+            let frame = composer.datagram(
+                from: Self.resolverAddress(for: query.client.address),
+                to: query.client,
+                payload: message.span
+            )
         else { return nil }
         countOut(frame.readableBytes)
         return frame
     }
 
-    private static let resolverAddress = AddressPort(
-        .v4(TailnetAddresses.serviceIPv4),
-        port: GuestNetworkConstants.dnsPort
-    )
-
-    private var composer: FrameComposer {
+    var composer: FrameComposer {
         FrameComposer(source: hardwareAddress, destination: guestHardwareAddress)
     }
 
@@ -138,44 +166,37 @@ package final class GuestLink {
         }
     }
 
-    private func decideARP(_ frame: inout ByteBuffer) -> GuestLinkVerdict {
-        guard let addressing else { return .drop(.linkDown) }
-        let packet: ARPPacket
-        do throws(WireError) {
-            packet = try ARPPacket(parsing: frame.readableBytesUInt8Span)
-        } catch {
-            return .drop(.malformedARP)
-        }
-        switch arp.answer(packet, addressing: addressing) {
-        case .reply(let reply):
-            frame = composer.frame(reply)
-            return .reply
-        case .ignore: return .consumed
-        case .drop(let reason): return .drop(reason)
-        }
-    }
-
     private func decidePacket(_ frame: inout ByteBuffer, _ header: EthernetHeader) -> GuestLinkVerdict {
         let parsed: ParsedPacket
         do throws(WireError) {
             parsed = try ParsedPacket(parsing: frame.readableBytesUInt8Span)
         } catch {
-            return .drop(.malformedPacket)
+            // Every IPv6 host reports which groups it listens to, behind a header that is not classified here.
+            return .drop(Self.isMulticastIPv6(frame.readableBytesUInt8Span) ? .multicast : .malformedPacket)
         }
         guard parsed.source.isIPv4 == (header.etherType == .ipv4) else { return .drop(.malformedPacket) }
         // Ethernet pads short packets.
         frame.moveWriterIndex(to: frame.readerIndex + parsed.byteCount)
         guard let addressing else { return .drop(.linkDown) }
-        if isDHCP(parsed) { return answerDHCP(&frame, parsed) }
+        if parsed.ipProtocol == .udp {
+            if isDHCP(parsed) { return answerDHCP(&frame, parsed) }
+            if isDHCPv6(parsed) { return answerDHCPv6(&frame, parsed) }
+        } else if parsed.isICMPv6, NeighborDiscoveryMessage.isMessage(icmpType: parsed.icmpType) {
+            return answerNeighbor(&frame, parsed, addressing)
+        }
         // A frame for everyone carries a packet for everyone, also when its address does not show it, as that of
         // a directed broadcast.
         if header.destination.isMulticast || parsed.destination.isMulticast || parsed.destination == .v4(.broadcast) {
             return .drop(.multicast)
         }
-        if parsed.source.isLinkLocal || parsed.destination.isLinkLocal { return .drop(.linkLocal) }
-        guard addressing.permitsSource(parsed.source) else { return .drop(.spoofedSource) }
-        if parsed.destination == .v4(TailnetAddresses.serviceIPv4) { return answerService(&frame, parsed) }
-        if parsed.destination == .v6(TailnetAddresses.serviceIPv6) { return .drop(.uselessToService) }
+        let isForUs = isOurs(parsed.destination)
+        if parsed.source.isLinkLocal || parsed.destination.isLinkLocal {
+            // A guest that has no IPv6 address yet speaks to its router, and asks its resolver, from the link's.
+            guard isForUs, !parsed.source.isIPv4 else { return .drop(.linkLocal) }
+        } else if !addressing.permitsSource(parsed.source) {
+            return .drop(.spoofedSource)
+        }
+        if isForUs { return answerService(&frame, parsed) }
         if addressing.isOwn(parsed.destination) { return .drop(.ownDestination) }
         if parsed.ipProtocol == .tsmp { return .drop(.reservedProtocol) }
         if parsed.byteCount > addressing.mtu {
@@ -189,94 +210,14 @@ package final class GuestLink {
         return .forward(parsed)
     }
 
-    private func isDHCP(_ parsed: ParsedPacket) -> Bool {
-        guard parsed.ipProtocol == .udp, parsed.destinationPort == DHCPv4Message.serverPort, parsed.fragment == .whole
-        else { return false }
-        return parsed.destination == .v4(.broadcast) || parsed.destination == .v4(TailnetAddresses.serviceIPv4)
-    }
-
-    private func answerDHCP(_ frame: inout ByteBuffer, _ parsed: ParsedPacket) -> GuestLinkVerdict {
-        guard let dhcp, let range = datagramRange(frame.readableBytesUInt8Span, parsed) else {
-            return .drop(.uselessDHCP)
-        }
-        let message: DHCPv4Message
-        do throws(WireError) {
-            message = try DHCPv4Message(parsing: frame.readableBytesUInt8Span.extracting(range))
-        } catch {
-            return .drop(.uselessDHCP)
-        }
-        guard !message.isFromServer, message.type != nil else { return .drop(.uselessDHCP) }
-        guard let answer = dhcp.answer(message) else { return .consumed }
-        let payload = answer.message.bytes
-        let reply = composer.datagram(
-            from: AddressPort(.v4(TailnetAddresses.serviceIPv4), port: DHCPv4Message.serverPort),
-            to: AddressPort(.v4(answer.destination), port: DHCPv4Message.clientPort),
-            payload: payload.span
-        )
-        guard let reply else { return .drop(.uselessDHCP) }
-        frame = reply
-        return .reply
-    }
-
-    private func answerService(_ frame: inout ByteBuffer, _ parsed: ParsedPacket) -> GuestLinkVerdict {
-        guard parsed.fragment == .whole else { return .drop(.uselessToService) }
-        let reply: ByteBuffer?
-        switch parsed.ipProtocol {
-        case .udp where parsed.destinationPort == GuestNetworkConstants.dnsPort:
-            return answerDNS(&frame, parsed)
-        case .udp:
-            reply = GuestICMPError.portUnreachable.frame(for: frame.readableBytesUInt8Span, parsed, composer)
-        case .tcp:
-            reply = composer.reset(of: frame.readableBytesUInt8Span, parsed)
-        case .icmpv4:
-            reply = echoReply(frame.readableBytesUInt8Span, parsed)
-        default:
-            reply = GuestICMPError.protocolUnreachable.frame(for: frame.readableBytesUInt8Span, parsed, composer)
-        }
-        guard let reply else { return .drop(.uselessToService) }
-        frame = reply
-        return .reply
-    }
-
-    private func answerDNS(_ frame: inout ByteBuffer, _ parsed: ParsedPacket) -> GuestLinkVerdict {
-        guard let range = datagramRange(frame.readableBytesUInt8Span, parsed) else { return .drop(.uselessToService) }
-        let client = AddressPort(parsed.source, port: parsed.sourcePort)
-        let verdict = resolver.answer(frame.readableBytesUInt8Span.extracting(range), unixTime: unixTime)
-        switch verdict {
-        case .reply(let message):
-            guard let reply = composer.datagram(from: Self.resolverAddress, to: client, payload: message.span) else {
-                return .drop(.uselessToService)
-            }
-            frame = reply
-            return .reply
-        case .resolve(let name, let upstreams):
-            let message = frame.readableBytesUInt8Span.extracting(range).array
-            return .resolve(DNSQuery(client: client, message: message, name: name, upstreams: upstreams))
+    private func isOurs(_ address: IPAddress) -> Bool {
+        switch address {
+        case .v4(let address): address == TailnetAddresses.serviceIPv4
+        case .v6(let address): address == TailnetAddresses.serviceIPv6 || address == linkLocal
         }
     }
 
-    private func echoReply(_ packet: Span<UInt8>, _ parsed: ParsedPacket) -> ByteBuffer? {
-        guard parsed.isEchoRequest, case .v4(let source) = parsed.source else { return nil }
-        let message = packet.extracting(parsed.transportOffset..<parsed.byteCount)
-        guard let request = try? ICMPv4Message(parsing: message) else { return nil }
-        return composer.message(
-            ICMPv4Message(kind: .echoReply, restOfHeader: request.restOfHeader),
-            from: TailnetAddresses.serviceIPv4,
-            to: source,
-            payload: message.extracting(ICMPv4Message.headerByteCount..<message.count)
-        )
-    }
-
-    /// Where the payload of a whole UDP datagram with a right checksum lies.
-    private func datagramRange(_ packet: Span<UInt8>, _ parsed: ParsedPacket) -> Range<Int>? {
-        let transport = packet.extracting(parsed.transportOffset..<parsed.byteCount)
-        guard let ipv4 = try? IPv4Header(parsing: packet), let udp = try? UDPHeader(parsing: transport),
-            udp.isChecksumValid(
-                ipv4.pseudoHeader(payloadByteCount: udp.totalByteCount),
-                datagram: transport.extracting(0..<udp.totalByteCount)
-            )
-        else { return nil }
-        let start = parsed.transportOffset + UDPHeader.byteCount
-        return start..<(parsed.transportOffset + udp.totalByteCount)
+    private static func isMulticastIPv6(_ packet: Span<UInt8>) -> Bool {
+        packet.count >= IPv6Header.byteCount && packet[0] >> 4 == 6 && packet[24] == 0xFF
     }
 }

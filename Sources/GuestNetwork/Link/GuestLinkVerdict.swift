@@ -32,6 +32,10 @@ package enum GuestDropReason: String, CaseIterable, Sendable {
     case malformedARP = "malformed-arp"
     /// ARP in the name of an address that is not the guest's.
     case spoofedARP = "spoofed-arp"
+    /// Neighbor Discovery that cannot be read or has crossed a router.
+    case malformedNeighborDiscovery = "malformed-neighbor-discovery"
+    /// Neighbor Discovery in the name of an address that is not the guest's, or of a router.
+    case spoofedNeighborDiscovery = "spoofed-neighbor-discovery"
     /// An IP packet that cannot be classified.
     case malformedPacket = "malformed-packet"
     /// From an address that is not the guest's.
@@ -106,6 +110,8 @@ extension GuestDropReason {
         case .uselessDHCP: 15
         case .tooBig: 16
         case .guestBusy: 17
+        case .malformedNeighborDiscovery: 18
+        case .spoofedNeighborDiscovery: 19
         }
     }
 }

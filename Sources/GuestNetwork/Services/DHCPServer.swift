@@ -14,13 +14,10 @@ package struct DHCPServer: Sendable {
         package let destination: IPv4Address
     }
 
-    private let address: IPv4Address
     private let addressing: GuestAddressing
 
-    /// The server of a guest; nil when it has no IPv4 address.
-    package init?(_ addressing: GuestAddressing) {
-        guard let address = addressing.ipv4 else { return nil }
-        self.address = address
+    /// The server of a guest; one without an IPv4 address has none to give, and refuses all that clients remember.
+    package init(_ addressing: GuestAddressing) {
         self.addressing = addressing
     }
 
@@ -36,12 +33,13 @@ package struct DHCPServer: Sendable {
         }
     }
 
-    private func offer(_ message: DHCPv4Message) -> Answer {
+    private func offer(_ message: DHCPv4Message) -> Answer? {
+        guard let address = addressing.ipv4 else { return nil }
         var offer = reply(to: message, .offer)
         offer.yourAddress = address
         addLease(to: &offer)
         addConfiguration(to: &offer, for: message)
-        return Answer(message: offer, destination: destination(message))
+        return Answer(message: offer, destination: destination(message, address))
     }
 
     // RFC 2131 §4.3.2: the four states of a client tell themselves apart by what they fill in.
@@ -60,7 +58,7 @@ package struct DHCPServer: Sendable {
         } else {
             return nil
         }
-        guard wanted == address else {
+        guard let address = addressing.ipv4, wanted == address else {
             var refusal = reply(to: message, .nak)
             refusal.options.set(.message, "the node has another address")
             // The client's address is the one that it must no longer use, so it can only be reached by all.
@@ -72,11 +70,11 @@ package struct DHCPServer: Sendable {
         acknowledgement.clientAddress = message.clientAddress
         addLease(to: &acknowledgement)
         addConfiguration(to: &acknowledgement, for: message)
-        return Answer(message: acknowledgement, destination: destination(message))
+        return Answer(message: acknowledgement, destination: destination(message, address))
     }
 
     private func inform(_ message: DHCPv4Message) -> Answer? {
-        guard !message.clientAddress.isUnspecified else { return nil }
+        guard addressing.ipv4 != nil, !message.clientAddress.isUnspecified else { return nil }
         var acknowledgement = reply(to: message, .ack)
         acknowledgement.clientAddress = message.clientAddress
         addConfiguration(to: &acknowledgement, for: message)
@@ -105,36 +103,42 @@ package struct DHCPServer: Sendable {
         reply.options.set(.rebindingSeconds, seconds - seconds / 8)
     }
 
-    /// Adds what the NIC needs to know, the most needed first, as long as the client has room.
+    /// Adds what the NIC needs to know: what the client asks for first, in its order, as long as it has room.
     ///
     /// All of it is sent whether asked for or not: busybox asks for no MTU but takes it.
     private func addConfiguration(to reply: inout DHCPv4Message, for message: DHCPv4Message) {
-        let service = TailnetAddresses.serviceIPv4
-        reply.options.set(.subnetMask, [GuestNetworkConstants.subnetMask])
-        reply.options.set(.routers, [service])
-        reply.options.set(.nameServers, [service])
-        reply.options.set(.interfaceMTU, UInt16(clamping: addressing.mtu))
+        let asked = (message.options[.parameterRequestList] ?? []).prefix(64).map(DHCPv4OptionCode.init(rawValue:))
+        let rank = { (code: DHCPv4OptionCode) in asked.firstIndex(of: code) ?? asked.count }
+        // The most needed first, since the order of equals stays.
+        let offered = configuration.elements.enumerated().sorted { lhs, rhs in
+            (rank(lhs.element.code), lhs.offset) < (rank(rhs.element.code), rhs.offset)
+        }
         // Without the option a client takes 576 octets, IP and UDP headers included (RFC 2131 §2).
         let room = max(576, Int(message.options.uint16(.maximumMessageSize) ?? 0)) - 28
-        if !addressing.hostname.isEmpty {
-            add(to: &reply, room: room) { $0.set(.hostname, addressing.hostname) }
-        }
-        if let domain = addressing.domain {
-            add(to: &reply, room: room) { $0.set(.domainName, String(domain.description.dropLast())) }
-        }
-        if !addressing.searchDomains.isEmpty {
-            add(to: &reply, room: room) { $0.setDomainSearch(addressing.searchDomains) }
+        for (_, option) in offered {
+            reply.options[option.code] = option.value
+            if reply.bytes.count > room { reply.options[option.code] = nil }
         }
     }
 
-    private func add(to reply: inout DHCPv4Message, room: Int, _ change: (inout DHCPv4Options) -> Void) {
-        let before = reply.options
-        change(&reply.options)
-        if reply.bytes.count > room { reply.options = before }
+    private var configuration: DHCPv4Options {
+        let service = TailnetAddresses.serviceIPv4
+        var options = DHCPv4Options()
+        options.set(.subnetMask, [GuestNetworkConstants.subnetMask])
+        // Who takes these routes ignores the routers, and the other way round (RFC 3442). The gateway is in no network
+        // of the guest's, so that the way to it comes first.
+        options.setClasslessRoutes([(IPPrefix(.v4(service)), .unspecified), (.everyIPv4, service)])
+        options.set(.routers, [service])
+        options.set(.nameServers, [service])
+        options.set(.interfaceMTU, UInt16(clamping: addressing.mtu))
+        if !addressing.hostname.isEmpty { options.set(.hostname, addressing.hostname) }
+        if let domain = addressing.domain { options.set(.domainName, String(domain.description.dropLast())) }
+        if !addressing.searchDomains.isEmpty { options.setDomainSearch(addressing.searchDomains) }
+        return options
     }
 
     // RFC 2131 §4.1.
-    private func destination(_ message: DHCPv4Message) -> IPv4Address {
+    private func destination(_ message: DHCPv4Message, _ address: IPv4Address) -> IPv4Address {
         if !message.clientAddress.isUnspecified { return message.clientAddress }
         return message.wantsBroadcast ? .broadcast : address
     }

@@ -170,9 +170,17 @@ package struct DHCPv4Options: Equatable, Sendable {
         self[code] = Array(text.utf8)
     }
 
-    /// Sets the search list, names in full (RFC 3397 allows but does not ask for compression).
+    /// The search list; empty when there is none.
+    ///
+    /// - Throws: `.truncated`, `.malformed`.
+    package func domainSearch() throws(WireError) -> [DNSName] {
+        let value = self[.domainSearch] ?? []
+        return try DomainNameList.parse(value.span, allowsPointers: true)
+    }
+
+    /// Sets the search list, compressed (RFC 3397).
     package mutating func setDomainSearch(_ names: [DNSName]) {
-        self[.domainSearch] = names.flatMap(\.wire)
+        self[.domainSearch] = DomainNameList.compressed(names)
     }
 
     /// Sets the classless routes (RFC 3442); IPv6 prefixes are left out.
@@ -202,9 +210,10 @@ package struct DHCPv4Options: Equatable, Sendable {
             if code == .end { return }
             guard cursor < bytes.count, cursor + 1 + Int(bytes[cursor]) <= bytes.count else { throw .truncated }
             let count = Int(bytes[cursor])
-            let value = bytes.extracting((cursor + 1)..<(cursor + 1 + count)).array
+            let index = elements.firstIndex { $0.code == code } ?? elements.count
+            if index == elements.count { elements.append(Element(code: code, value: [])) }
+            for position in (cursor + 1)..<(cursor + 1 + count) { elements[index].value.append(bytes[position]) }
             cursor += 1 + count
-            self[code] = (self[code] ?? []) + value
         }
     }
 

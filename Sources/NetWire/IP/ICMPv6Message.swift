@@ -31,6 +31,14 @@ package struct ICMPv6Message: Equatable, Sendable {
         package static let echoRequest = Kind(rawValue: 128)
         /// The answer to `echoRequest`.
         package static let echoReply = Kind(rawValue: 129)
+        /// A host looks for routers.
+        package static let routerSolicitation = Kind(rawValue: 133)
+        /// A router says what it has to offer.
+        package static let routerAdvertisement = Kind(rawValue: 134)
+        /// Asks who has an address.
+        package static let neighborSolicitation = Kind(rawValue: 135)
+        /// Says who has an address.
+        package static let neighborAdvertisement = Kind(rawValue: 136)
     }
 
     /// Codes of `destinationUnreachable` (RFC 4443 §3.1).

@@ -36,6 +36,7 @@ final class DataPlane {
     private var descriptions: [NodeID: PlaneNetwork.Peer] = [:]
     private var routes: RouteTable?
     private var timer: Scheduled<Void>?
+    private var announcement: Scheduled<Void>?
     private var timerDeadline: MonotonicTime?
     private var isStopped = false
     var lastErrorAt = MonotonicTime.zero
@@ -98,11 +99,32 @@ final class DataPlane {
         nic.onFrame = { [unowned self] frame in receive(frame: &frame) }
         nic.onReadComplete = { [unowned self] in guestReadComplete() }
         nic.onWritable = { [unowned self] in flushGuest() }
+        nic.onConnect = { [unowned self] in tellGuest(link.announcement()) }
+        armAnnouncement()
+    }
+
+    private func armAnnouncement() {
+        announcement = eventLoop.assumeIsolated().scheduleTask(
+            in: .seconds(GuestNetworkDefaults.routerAdvertisementSeconds)
+        ) { [weak self] in
+            guard let self else { return }
+            self.tellGuest(self.link.announcement())
+            self.armAnnouncement()
+        }
+    }
+
+    /// Sends a frame of the link's own to the guest, if there is one.
+    private func tellGuest(_ frame: ByteBuffer?) {
+        guard let frame, nic.isConnected else { return }
+        _ = batch.append(frame: frame.readableBytesUInt8Span)
+        flushGuest()
     }
 
     /// Closes everything for good.
     func stop() {
         isStopped = true
+        announcement?.cancel()
+        tellGuest(link.configure(nil))
         nic.stop()
         socket.close()
         timer?.cancel()
@@ -117,7 +139,7 @@ final class DataPlane {
     func apply(_ network: PlaneNetwork?) {
         guard !isStopped else { return }
         routes = network?.routes
-        link.configure(network?.addressing)
+        tellGuest(link.configure(network?.addressing))
         guard let network else {
             filter.update(rules: .denyAll, localAddresses: [])
             jailedFilter.update(rules: .denyAll, localAddresses: [])

@@ -13,6 +13,8 @@ final class NICConnection {
     var onReadComplete: (() -> Void)?
     /// Learns that writing is possible (again).
     var onWritable: (() -> Void)?
+    /// Learns that there is a guest (again).
+    var onConnect: (() -> Void)?
     /// How often the stream was garbage and had to be given up.
     private(set) var brokenStreams: UInt64 = 0
     /// How many connections came about.
@@ -53,6 +55,7 @@ final class NICConnection {
         onFrame = nil
         onReadComplete = nil
         onWritable = nil
+        onConnect = nil
     }
 
     /// Whether there is a guest to write to.
@@ -114,6 +117,7 @@ final class NICConnection {
         if isPaused { setAutoRead(false) }
         logger.debug("guest NIC connected")
         onWritable?()
+        onConnect?()
     }
 
     fileprivate func closed(_ channel: any Channel) {
