@@ -13,6 +13,7 @@ let groundFloorSettings = settings + [.strictMemorySafety()]
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioWebSocket = Target.Dependency.product(name: "NIOWebSocket", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let nioHTTP2 = Target.Dependency.product(name: "NIOHTTP2", package: "swift-nio-http2")
@@ -99,18 +100,25 @@ let package = Package(
             swiftSettings: groundFloorSettings
         ),
 
+        // Between floors 1 and 2: bringing up a byte stream, for everything that speaks over one.
+        .target(
+            name: "Transport",
+            dependencies: ["NetTypes", nioCore, nioPosix, nioHTTP1, nioSSL, nioWebSocket, crypto],
+            swiftSettings: settings
+        ),
+
         // Floor 2: one connection, one process, one database.
         .target(
             name: "DERP",
             dependencies: [
-                "Tailcfg", "WarrenCrypto", "NetTypes", nioCore, nioPosix, nioHTTP1, nioSSL, x509, swiftASN1, logging,
+                "Transport", "Tailcfg", "WarrenCrypto", "NetTypes", nioCore, nioPosix, nioHTTP1, nioSSL, x509, swiftASN1, logging,
             ],
             swiftSettings: settings
         ),
         .target(
             name: "ControlPlane",
             dependencies: [
-                "Tailcfg", "WarrenCrypto", "NetTypes", "CZstd", nioCore, nioPosix, nioHTTP1, nioSSL,
+                "Transport", "Tailcfg", "WarrenCrypto", "NetTypes", "CZstd", nioCore, nioPosix, nioHTTP1, nioSSL,
                 nioHTTP2, nioEmbedded, logging,
             ],
             swiftSettings: settings
@@ -160,7 +168,7 @@ let package = Package(
         .target(
             name: "Coordination",
             dependencies: [
-                "ControlPlane", "DERP", "Tailcfg", "NetWire", "NetTypes", "WarrenCrypto",
+                "Transport", "ControlPlane", "DERP", "Tailcfg", "NetWire", "NetTypes", "WarrenCrypto",
                 "WarrenModel", "Store", nioCore, nioPosix, nioHTTP1, nioHTTP2, nioSSL, x509, swiftASN1,
                 crypto, logging, serviceLifecycle,
             ],
@@ -256,15 +264,25 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(
+            name: "TransportTests",
+            dependencies: [
+                "Transport", "NetTypes", nioCore, nioPosix, nioHTTP1, nioSSL, nioWebSocket, nioEmbedded, "TestSupport",
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
             name: "DERPTests",
-            dependencies: ["DERP", "WarrenCrypto", "NetTypes", nioCore, "TestSupport"],
+            dependencies: [
+                "DERP", "Transport", "Tailcfg", "WarrenCrypto", "NetTypes", nioCore, nioPosix, nioHTTP1, nioSSL,
+                nioWebSocket, logging, x509, swiftASN1, crypto, "TestSupport",
+            ],
             resources: [.copy("Vectors")],
             swiftSettings: settings
         ),
         .testTarget(
             name: "ControlPlaneTests",
             dependencies: [
-                "ControlPlane", "Tailcfg", "WarrenCrypto", "NetTypes", nioCore, nioPosix, nioHTTP1,
+                "ControlPlane", "Transport", "Tailcfg", "WarrenCrypto", "NetTypes", nioCore, nioPosix, nioHTTP1,
                 nioSSL, nioHTTP2, logging, nioEmbedded, x509, swiftASN1, crypto, "TestSupport",
             ],
             resources: [.copy("Vectors")],

@@ -1,3 +1,5 @@
+package import Transport
+
 /// Numbers of the ts2021 protocol (tailscale `control/controlbase`, `control/controlhttp`).
 package enum ControlConstants {
     /// The token of the HTTP upgrade and the WebSocket subprotocol.
@@ -6,6 +8,12 @@ package enum ControlConstants {
     package static let handshakeHeader = "X-Tailscale-Handshake"
     /// The path of the upgrade.
     package static let upgradePath = "/ts2021"
+    /// The upgrade over WebSocket, from the server's view: messages of one frame go out, the reference refuses larger ones than 32 KiB.
+    package static let webSocketRoute = WebSocketRoute(
+        path: upgradePath,
+        subprotocol: upgradeToken,
+        limits: WebSocketLimits(outgoingByteCount: maximumFrameByteCount, incomingByteCount: 32 << 10)
+    )
     /// Octets of the initiation, its five-octet header included.
     package static let initiationByteCount = 101
     /// Octets of the response, its three-octet header included.

@@ -26,9 +26,26 @@ package enum ControlUpgrade {
     package static func initiation(in head: HTTPRequestHead) -> Result<[UInt8], ControlUpgradeRefusal> {
         guard let token = head.headers.first(name: "Upgrade") else { return .failure(.missingProtocol) }
         guard token.lowercased() == ControlConstants.upgradeToken else { return .failure(.unknownProtocol) }
-        guard let text = head.headers.first(name: ControlConstants.handshakeHeader) else {
-            return .failure(.missingHandshake)
-        }
+        return initiation(inBase64: head.headers.first(name: ControlConstants.handshakeHeader))
+    }
+
+    /// The initiation out of the query of a WebSocket request, or why it is answered with 400.
+    package static func initiation(inQueryOf head: HTTPRequestHead) -> Result<[UInt8], ControlUpgradeRefusal> {
+        // A plus sign in a query stands for a space: whoever leaves it unescaped sends no base64.
+        let items = URLComponents(string: head.uri.replacing("+", with: "%20"))?.queryItems ?? []
+        let text = items.first { $0.name == ControlConstants.handshakeHeader }?.value
+        return initiation(inBase64: text)
+    }
+
+    /// Path and query of the WebSocket request; `+`, `/` and `=` of base64 would mean something else there.
+    package static func webSocketURI(url: ControlURL, initiation: [UInt8]) -> String {
+        let text = Data(initiation).base64EncodedString()
+            .replacing("+", with: "%2B").replacing("/", with: "%2F").replacing("=", with: "%3D")
+        return "\(url.pathPrefix)\(ControlConstants.upgradePath)?\(ControlConstants.handshakeHeader)=\(text)"
+    }
+
+    private static func initiation(inBase64 text: String?) -> Result<[UInt8], ControlUpgradeRefusal> {
+        guard let text else { return .failure(.missingHandshake) }
         guard let data = Data(base64Encoded: text), data.count == ControlConstants.initiationByteCount else {
             return .failure(.invalidHandshake)
         }

@@ -1,3 +1,5 @@
+package import Transport
+
 /// Numbers of the DERP protocol, version 2 (tailscale `derp/derp.go`).
 package enum DERPConstants {
     /// The protocol version of both info messages.
@@ -26,6 +28,12 @@ package enum DERPConstants {
     package static let upgradePath = "/derp"
     /// The token of the upgrade, compared without case.
     package static let upgradeToken = "DERP"
+    /// The upgrade over WebSocket: a whole packet with its frame header fits a message that comes in, and peers take 32 KiB.
+    package static let webSocketRoute = WebSocketRoute(
+        path: upgradePath,
+        subprotocol: "derp",
+        limits: WebSocketLimits(outgoingByteCount: 32 << 10, incomingByteCount: 128 << 10)
+    )
     /// The beginning of a meta certificate's common name.
     package static let metaCertificatePrefix = "derpkey"
     /// The beginning of a `CertName` that pins a certificate.

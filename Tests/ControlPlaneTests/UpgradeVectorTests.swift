@@ -5,6 +5,7 @@ import NIOEmbedded
 import NIOHTTP1
 import TestSupport
 import Testing
+import Transport
 import WarrenCrypto
 
 @Suite("ts2021 upgrade vectors") struct UpgradeVectorTests {
@@ -15,6 +16,13 @@ import WarrenCrypto
         case "early_parse": try earlyPayload(vector.value)
         case "websocket":
             let initiation = try #require(vector.value.initiation?.hex)
+            let query = try #require(vector.value.raw_query?.string)
+            let request = HTTPRequestHead(version: .http1_1, method: .GET, uri: "/ts2021?\(query)")
+            #expect(try ControlUpgrade.initiation(inQueryOf: request).get() == initiation)
+            let ours = ControlUpgrade.webSocketURI(url: try ControlURL("https://h"), initiation: initiation)
+            #expect(ours == request.uri)
+            #expect(ControlConstants.webSocketRoute.matches(request))
+            #expect(ControlConstants.webSocketRoute.subprotocol == vector.value.response_subprotocol?.string)
             let server = try machineKey(vector.value.control_private)
             let machine = try machineKey(vector.value.machine_private)
             #expect(try ControlNoiseHandshake.accept(initiation, serverKey: server).machineKey == machine.publicKey)
