@@ -19,6 +19,11 @@ package struct RoutePreferences: Hashable, Sendable {
         case none
         /// This one; nil when the chosen node is not in the map.
         case selected(NodeID?)
+
+        /// The chosen node, if there is one in the map.
+        package var id: NodeID? {
+            if case .selected(let id) = self { id } else { nil }
+        }
     }
 }
 

@@ -127,9 +127,20 @@ struct DNSZoneTests {
 
     @Test func `resolvers are read as control writes them`() {
         #expect(DNSUpstream("1.1.1.1") == .plain(AddressPort(.v4(IPv4Address(1, 1, 1, 1)), port: 53)))
-        #expect(DNSUpstream("[fd7a:115c:a1e0::2]:5353") != nil && DNSUpstream("fd7a:115c:a1e0::2") != nil)
-        #expect(DNSUpstream("https://dns.example/dns-query") == .http("https://dns.example/dns-query"))
-        #expect(DNSUpstream("tls://1.1.1.1") == nil && DNSUpstream("") == nil)
+        let peer = IPAddress.v6(IPv6Address(high: 0xFD7A_115C_A1E0_0000, low: 2))
+        #expect(DNSUpstream("[fd7a:115c:a1e0::2]:5353") == .plain(AddressPort(peer, port: 5353)))
+        #expect(DNSUpstream("fd7a:115c:a1e0::2") == .plain(AddressPort(peer, port: 53)))
+        #expect(
+            DNSUpstream("http://[fd7a:115c:a1e0::2]:80/dns-query")
+                == .peer(AddressPort(peer, port: 80), path: "/dns-query")
+        )
+        #expect(DNSUpstream("http://[fd7a:115c:a1e0::2]") == .peer(AddressPort(peer, port: 80), path: "/"))
+        #expect(DNSUpstream("https://dns.example/dns-query") == .https("https://dns.example/dns-query"))
+        for text in [
+            "tls://1.1.1.1", "", "http://dns.example/dns-query", "http://1.1.1.1/a b", "http://1.1.1.1/\r\nX: y",
+        ] {
+            #expect(DNSUpstream(text) == .unusable(text))
+        }
     }
 
     @Test func `garbage is answered with FORMERR or not at all, and never traps`() throws {

@@ -35,7 +35,7 @@ struct MagicDNSVectorTests {
         var routes: [DNSName: [DNSUpstream]] = [:]
         for (name, resolver) in try #require(notes.routes?.object) where withDefaultRoute || name != "." {
             let isCorp = resolver.string?.hasPrefix("corp") == true
-            routes[try #require(DNSName(name))] = [try #require(isCorp ? corpResolver : globalResolver)]
+            routes[try #require(DNSName(name))] = [isCorp ? corpResolver : globalResolver]
         }
         let owners = try #require(notes.subdomain_hosts?.array).compactMap { $0.string.flatMap { DNSName($0) } }
         return DNSZone(
@@ -58,9 +58,7 @@ struct MagicDNSVectorTests {
             let query = try #require(value.query?.hex)
             let verdict = responder.answer(query.span) { Self.serial }
             if value.outcome?.string == "forwarded" {
-                let upstream = try #require(
-                    value.upstream?.string == "corp-resolver" ? Self.corpResolver : Self.globalResolver
-                )
+                let upstream = value.upstream?.string == "corp-resolver" ? Self.corpResolver : Self.globalResolver
                 let name = try #require(value.qname?.string.flatMap { DNSName($0) })
                 #expect(verdict == .resolve(name, [upstream]), "\(vector)")
             } else {

@@ -4,19 +4,42 @@ package import NetTypes
 package enum DNSUpstream: Hashable, Sendable {
     /// Plain DNS, port 53 unless told otherwise.
     case plain(AddressPort)
-    /// DNS over HTTPS, or over HTTP to a peer inside the tunnel.
-    case http(String)
+    /// DNS over clear HTTP to a peer inside the tunnel: `http://<address>:<port>/<path>`.
+    case peer(AddressPort, path: String)
+    /// DNS over HTTPS.
+    case https(String)
+    /// What no client speaks, such as `tls://`: a name that has only such resolvers fails.
+    case unusable(String)
 
-    /// Reads an address, an address with port, or a URL of http or https; nil for what no client speaks, such as `tls://`.
-    package init?(_ text: String) {
+    /// Reads an address, an address with port, or a URL.
+    package init(_ text: String) {
         if let address = IPAddress(text) {
             self = .plain(AddressPort(address, port: GuestNetworkConstants.dnsPort))
         } else if let target = AddressPort(text) {
             self = .plain(target)
-        } else if text.hasPrefix("https://") || text.hasPrefix("http://") {
-            self = .http(text)
+        } else if let (target, path) = Self.peer(text) {
+            self = .peer(target, path: path)
+        } else if text.hasPrefix("https://") {
+            self = .https(text)
         } else {
-            return nil
+            self = .unusable(text)
         }
+    }
+
+    // A name would have to be resolved first, and could only be by the host.
+    private static func peer(_ text: String) -> (AddressPort, String)? {
+        guard text.hasPrefix("http://") else { return nil }
+        let rest = text.dropFirst(7)
+        let slash = rest.firstIndex(of: "/") ?? rest.endIndex
+        let authority = rest[..<slash]
+        let path = slash == rest.endIndex ? "/" : String(rest[slash...])
+        // The path goes into a request line as it is.
+        guard path.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else { return nil }
+        if let target = AddressPort(authority) { return (target, path) }
+        if let address = IPv4Address(authority) { return (AddressPort(.v4(address), port: 80), path) }
+        guard authority.hasPrefix("["), authority.hasSuffix("]"),
+            let address = IPv6Address(authority.dropFirst().dropLast())
+        else { return nil }
+        return (AddressPort(.v6(address), port: 80), path)
     }
 }

@@ -57,7 +57,8 @@ package struct DNSZone: Sendable {
     ///   - extraRecords: Further addresses, in their order.
     ///   - routes: Resolvers by suffix; an empty list is a zone of ours.
     ///   - resolvers: Who is asked for everything else.
-    ///   - acceptsDNS: Whether the node's owner wants the tailnet's DNS; without it only full names are served.
+    ///   - acceptsDNS: Whether the node's owner wants the tailnet's DNS; without it only full names are served, and
+    ///     `resolvers` are asked for everything else.
     package init(
         own: Node,
         peers: some Sequence<Node>,
@@ -71,10 +72,14 @@ package struct DNSZone: Sendable {
         self.init()
         let suffix = own.name.parent.flatMap { $0.isRoot ? nil : $0 }
         let servesIPv4 = own.addresses.contains(where: \.isIPv4) || own.addresses.isEmpty
-        add(own, suffix, isProxied, servesIPv4, servesBothFamilies)
-        for peer in peers { add(peer, suffix, isProxied, servesIPv4, servesBothFamilies) }
+        let servesShortNames = isProxied && acceptsDNS
+        add(own, suffix, servesShortNames, servesIPv4, servesBothFamilies)
+        for peer in peers { add(peer, suffix, servesShortNames, servesIPv4, servesBothFamilies) }
         for record in extraRecords { addresses[record.name, default: []].append(record.address) }
-        guard acceptsDNS else { return }
+        guard acceptsDNS else {
+            if !resolvers.isEmpty { self.routes[.root] = resolvers }
+            return
+        }
         for (name, upstreams) in routes where !name.isRoot {
             if upstreams.isEmpty { authoritative.insert(name) } else { self.routes[name] = upstreams }
         }
@@ -90,7 +95,7 @@ package struct DNSZone: Sendable {
     private mutating func add(
         _ node: Node,
         _ suffix: DNSName?,
-        _ isProxied: Bool,
+        _ servesShortNames: Bool,
         _ servesIPv4: Bool,
         _ servesBothFamilies: Bool
     ) {
@@ -102,7 +107,7 @@ package struct DNSZone: Sendable {
         addresses[node.name] = served
         for address in node.addresses { names[address] = node.name.lowercased }
         if node.answersSubdomains { subdomainOwners.insert(node.name) }
-        guard isProxied, let suffix, let short = node.name.removing(suffix) else { return }
+        guard servesShortNames, let suffix, let short = node.name.removing(suffix) else { return }
         addresses[short] = served
     }
 

@@ -4,13 +4,29 @@ package import NetWire
 /// A query that a resolver elsewhere must answer.
 package struct DNSQuery: Equatable, Sendable {
     /// Where the guest asked from.
-    package let client: AddressPort
+    package let client: DNSClient
     /// The query as it came.
     package let message: [UInt8]
     /// The name asked for.
     package let name: DNSName
     /// Who is asked: all of them, and the first good answer wins.
     package let upstreams: [DNSUpstream]
+
+    /// A query of these values.
+    package init(client: DNSClient, message: [UInt8], name: DNSName, upstreams: [DNSUpstream]) {
+        self.client = client
+        self.message = message
+        self.name = name
+        self.upstreams = upstreams
+    }
+}
+
+/// Who waits for an answer.
+package enum DNSClient: Hashable, Sendable {
+    /// A socket of the guest that sent a datagram to this address of the resolver's.
+    case datagram(AddressPort, to: IPAddress)
+    /// A TCP connection of the guest, by its number.
+    case stream(UInt64)
 }
 
 /// Answers the guest's DNS queries from the netmap (tailscale net/dns/resolver).
@@ -76,19 +92,26 @@ package struct MagicDNSResponder: Sendable {
         return .reply(response.bytes)
     }
 
-    /// SERVFAIL for a query, for when its resolvers do not answer; nil for what is not a query.
-    package static func serverFailure(_ query: Span<UInt8>) -> [UInt8]? {
+    /// What a query gets when its resolvers did not answer it, SERVFAIL or REFUSED; nil for what is not a query.
+    package static func failure(
+        _ code: DNSResponseCode = .serverFailure,
+        of query: Span<UInt8>
+    ) -> [UInt8]? {
         var cursor = DNSHeader.byteCount
         guard let header = try? DNSHeader(parsing: query), !header.flags.isResponse, header.questionCount > 0,
             let question = try? DNSQuestion(parsing: query, at: &cursor)
         else { return nil }
-        return serverFailure(header, question).bytes
+        return failure(code, header, question).bytes
     }
 
-    private static func serverFailure(_ header: DNSHeader, _ question: DNSQuestion) -> DNSMessage {
+    private static func failure(
+        _ code: DNSResponseCode,
+        _ header: DNSHeader,
+        _ question: DNSQuestion
+    ) -> DNSMessage {
         var flags = keptFlags(header.flags)
         flags.isAuthoritative = true
-        flags.responseCode = .serverFailure
+        flags.responseCode = code
         return DNSMessage(identifier: header.identifier, flags: flags, questions: [question])
     }
 
@@ -100,7 +123,7 @@ package struct MagicDNSResponder: Sendable {
             return .reply(DNSMessage(identifier: header.identifier, flags: flags, questions: [question]).bytes)
         }
         let upstreams = zone.upstreams(for: question.name)
-        guard !upstreams.isEmpty else { return .reply(Self.serverFailure(header, question).bytes) }
+        guard !upstreams.isEmpty else { return .reply(Self.failure(.serverFailure, header, question).bytes) }
         return .resolve(question.name, upstreams)
     }
 

@@ -16,7 +16,7 @@ extension GuestLink {
 
     func answerDHCP(_ frame: inout ByteBuffer, _ parsed: ParsedPacket) -> GuestLinkVerdict {
         guard let dhcp, parsed.byteCount <= GuestNetworkConstants.maximumControlByteCount,
-            let range = datagramRange(frame.readableBytesUInt8Span, parsed)
+            let range = UDPPacket.payloadRange(of: frame.readableBytesUInt8Span, parsed)
         else { return .drop(.uselessDHCP) }
         let message: DHCPv4Message
         do throws(WireError) {
@@ -39,7 +39,7 @@ extension GuestLink {
 
     func answerDHCPv6(_ frame: inout ByteBuffer, _ parsed: ParsedPacket) -> GuestLinkVerdict {
         guard let dhcpv6, parsed.source.isLinkLocal, parsed.byteCount <= GuestNetworkConstants.maximumControlByteCount,
-            let range = datagramRange(frame.readableBytesUInt8Span, parsed)
+            let range = UDPPacket.payloadRange(of: frame.readableBytesUInt8Span, parsed)
         else { return .drop(.uselessDHCP) }
         let message: DHCPv6Message
         do throws(WireError) {
@@ -79,34 +79,6 @@ extension GuestLink {
         return .reply
     }
 
-    private func answerDNS(_ frame: inout ByteBuffer, _ parsed: ParsedPacket) -> GuestLinkVerdict {
-        guard let range = datagramRange(frame.readableBytesUInt8Span, parsed) else { return .drop(.uselessToService) }
-        let client = AddressPort(parsed.source, port: parsed.sourcePort)
-        let verdict = resolver.answer(frame.readableBytesUInt8Span.extracting(range), unixTime: unixTime)
-        switch verdict {
-        case .reply(let message):
-            let reply = composer.datagram(
-                from: Self.resolverAddress(for: client.address),
-                to: client,
-                payload: message.span
-            )
-            guard let reply else { return .drop(.uselessToService) }
-            frame = reply
-            return .reply
-        case .resolve(let name, let upstreams):
-            let message = frame.readableBytesUInt8Span.extracting(range).array
-            return .resolve(DNSQuery(client: client, message: message, name: name, upstreams: upstreams))
-        }
-    }
-
-    /// Where answers to a client come from: the resolver's address of the client's family.
-    static func resolverAddress(for client: IPAddress) -> AddressPort {
-        AddressPort(
-            client.isIPv4 ? .v4(TailnetAddresses.serviceIPv4) : .v6(TailnetAddresses.serviceIPv6),
-            port: GuestNetworkConstants.dnsPort
-        )
-    }
-
     private func echoReply(_ packet: Span<UInt8>, _ parsed: ParsedPacket) -> ByteBuffer? {
         guard parsed.isEchoRequest else { return nil }
         let message = packet.extracting(parsed.transportOffset..<parsed.byteCount)
@@ -132,23 +104,5 @@ extension GuestLink {
             )
         default: return nil
         }
-    }
-
-    /// Where the payload of a whole UDP datagram with a right checksum lies.
-    private func datagramRange(_ packet: Span<UInt8>, _ parsed: ParsedPacket) -> Range<Int>? {
-        let transport = packet.extracting(parsed.transportOffset..<parsed.byteCount)
-        guard let udp = try? UDPHeader(parsing: transport),
-            let pseudoHeader = pseudoHeader(packet, parsed, byteCount: udp.totalByteCount),
-            // Over IPv6 a datagram must have a checksum (RFC 8200 §8.1).
-            parsed.source.isIPv4 || udp.checksum != 0,
-            udp.isChecksumValid(pseudoHeader, datagram: transport.extracting(0..<udp.totalByteCount))
-        else { return nil }
-        let start = parsed.transportOffset + UDPHeader.byteCount
-        return start..<(parsed.transportOffset + udp.totalByteCount)
-    }
-
-    private func pseudoHeader(_ packet: Span<UInt8>, _ parsed: ParsedPacket, byteCount: Int) -> InternetChecksum? {
-        if parsed.source.isIPv4 { return (try? IPv4Header(parsing: packet))?.pseudoHeader(payloadByteCount: byteCount) }
-        return (try? IPv6Header(parsing: packet))?.pseudoHeader(of: parsed.ipProtocol, byteCount: byteCount)
     }
 }

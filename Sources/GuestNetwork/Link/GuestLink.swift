@@ -25,6 +25,8 @@ package final class GuestLink {
     private(set) var dhcp: DHCPServer?
     private(set) var dhcpv6: DHCPv6Server?
     private(set) var resolver = MagicDNSResponder()
+    // Tells the fragments of one large answer from those of the next.
+    var fragmentIdentification: UInt32 = 0
     private let hardwareAddress: MACAddress
 
     /// A link that serves nothing yet; `unixTime` is asked for when the resolver tells a zone's serial number.
@@ -115,19 +117,6 @@ package final class GuestLink {
     package func error(_ kind: GuestICMPError, for packet: Span<UInt8>) -> ByteBuffer? {
         guard let parsed = try? ParsedPacket(parsing: packet),
             let frame = kind.frame(for: packet, parsed, composer)
-        else { return nil }
-        countOut(frame.readableBytes)
-        return frame
-    }
-
-    /// The frame that answers a query of a `resolve` verdict with the message of a resolver, or with SERVFAIL for nil.
-    package func response(to query: DNSQuery, message: [UInt8]?) -> ByteBuffer? {
-        guard let message = message ?? MagicDNSResponder.serverFailure(query.message.span),
-            let frame = composer.datagram(
-                from: Self.resolverAddress(for: query.client.address),
-                to: query.client,
-                payload: message.span
-            )
         else { return nil }
         countOut(frame.readableBytes)
         return frame

@@ -6,7 +6,7 @@ package enum GuestLinkVerdict: Equatable, Sendable {
     case forward(ParsedPacket)
     /// The buffer now holds an Ethernet frame that answers; write it to the guest.
     case reply
-    /// A name that only a resolver elsewhere can tell; answer by `GuestLink.response(to:message:)`.
+    /// A name that only a resolver elsewhere can tell; answer by `GuestLink.respond(to:message:into:)`.
     case resolve(DNSQuery)
     /// Dealt with; there is nothing to send.
     case consumed

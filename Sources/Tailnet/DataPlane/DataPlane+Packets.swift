@@ -14,10 +14,8 @@ extension DataPlane {
         case .forward(let parsed): forward(frame.readableBytesUInt8Span, parsed)
         case .reply: _ = batch.append(frame: frame.readableBytesUInt8Span)
         case .resolve(let query):
-            // Resolvers beyond the tailnet are not asked on a guest's behalf; a failure is quicker than silence.
-            if let answer = link.response(to: query, message: nil) {
-                _ = batch.append(frame: answer.readableBytesUInt8Span)
-            }
+            resolver.resolve(query)
+            sendOwnPackets()
         case .consumed, .drop: break
         }
     }
@@ -39,7 +37,30 @@ extension DataPlane {
             drops.filteredOutbound &+= 1
             return refuse(packet, .prohibited)
         }
+        flows.giveWay(to: parsed)
         send(packet, to: peer, now: socket.now)
+    }
+
+    /// Sends what the node's own flows have to say.
+    func sendOwnPackets() {
+        while !flows.outgoing.isEmpty {
+            let now = socket.now
+            for packet in flows.takeOutgoing() {
+                guard let parsed = try? ParsedPacket(parsing: packet.span),
+                    let index = device.peer(forDestination: parsed.destination), let peer = peers[index],
+                    (peer.isJailed ? jailedFilter : filter).outbound(parsed) == .accept
+                else { continue }
+                send(packet.span, to: peer, now: now)
+            }
+        }
+    }
+
+    /// Sends everything that something other than a packet has produced.
+    func flush() {
+        sendOwnPackets()
+        flushGuest()
+        socket.flush()
+        armTimer()
     }
 
     /// Seals a packet for a peer and sends it, or lets it wait for a session.
@@ -118,6 +139,7 @@ extension DataPlane: MagicSocketSink {
             switch (peer.isJailed ? jailedFilter : filter).inbound(parsed) {
             case .accept:
                 if !pings.isEmpty, takeEchoReply(packet, parsed, from: peer, now: now) { return nil }
+                if flows.take(packet, parsed) { return nil }
                 link.send(packet: packet, into: &batch)
                 return nil
             case .drop(let reason):
@@ -128,6 +150,8 @@ extension DataPlane: MagicSocketSink {
             }
         }
         if let answer { send(answer.span, to: peer, now: now) }
+        // Only now, because what was received stands where packets are sealed.
+        sendOwnPackets()
     }
 
     private func receive(

@@ -26,6 +26,10 @@ final class DataPlane {
     var drops = PlaneDrops()
     var peers: [PeerIndex: PlanePeer] = [:]
     var generator = SystemRandomNumberGenerator()
+    /// Conversations of the node itself.
+    let flows = NodeFlows()
+    /// Asks resolvers for the guest.
+    private(set) lazy var resolver = ForwardingResolver(plane: self, rule: dnsForwarding, policy: dialPolicy)
     /// Our own questions through the tunnel.
     var pings = PingBook()
     var pingTimer: Scheduled<Void>?
@@ -33,6 +37,8 @@ final class DataPlane {
     var ownAddresses: [IPAddress] = []
     private let report: (MagicSocketReport) -> Void
     private let logger: Logger
+    private let dnsForwarding: DNSForwardingRule
+    private let dialPolicy: any DialPolicy
     private var descriptions: [NodeID: PlaneNetwork.Peer] = [:]
     private var routes: RouteTable?
     private var timer: Scheduled<Void>?
@@ -61,6 +67,8 @@ final class DataPlane {
         self.eventLoop = eventLoop
         self.report = report
         logger = configuration.logger
+        dnsForwarding = configuration.dnsForwarding
+        dialPolicy = configuration.dialPolicy
         let policy: any DialPolicy =
             isOneMachine ? OneMachinePolicy(base: configuration.dialPolicy) : configuration.dialPolicy
         var socketConfiguration = MagicSocketConfiguration(
@@ -130,6 +138,7 @@ final class DataPlane {
         timer?.cancel()
         timer = nil
         failPings()
+        resolver.stop()
         peers.removeAll()
     }
 
@@ -146,10 +155,12 @@ final class DataPlane {
             ownAddresses = []
             tsmp = TSMPResponder(addresses: [])
             failPings()
+            resolver.apply(ownAddresses: [], usesExitNode: false)
             setPeers([])
             return
         }
         link.setZone(network.zone)
+        resolver.apply(ownAddresses: network.ownAddresses, usesExitNode: network.usesExitNode)
         for problem in network.filterRules.problems {
             logger.warning("packet filter rule not used", metadata: ["problem": "\(problem)"])
         }

@@ -22,6 +22,8 @@ struct PlaneNetwork: Sendable {
     var derpMap: DERPMap?
     var addressing: GuestAddressing
     var zone: DNSZone
+    /// Whether an exit node is chosen, be it there or not.
+    var usesExitNode: Bool
     var filterRules: PacketFilterRules
     /// The node's own addresses.
     var ownAddresses: [IPAddress]
@@ -34,11 +36,13 @@ struct PlaneNetwork: Sendable {
     ///   - map: What control says.
     ///   - preferences: What the node's owner wishes.
     ///   - exitNode: The exit node in use, as the node made it out.
+    ///   - forwarding: Whom the guest's resolver may ask.
     ///   - now: The clock, corrected by control's.
     init(
         map: NetworkMap,
         preferences: NodePreferences,
         exitNode: RoutePreferences.ExitNode = .none,
+        forwarding: DNSForwardingRule = .tailnet,
         now: ControlTime
     ) {
         let sorted = map.sortedPeers
@@ -70,7 +74,15 @@ struct PlaneNetwork: Sendable {
         ownAddresses = map.selfNode.addresses.filter(\.isSingleAddress).map(\.address)
         localAddresses = map.selfNode.addresses
         addressing = Self.addressing(map, preferences)
-        zone = Self.zone(map, preferences)
+        let choice = DNSChoice(
+            map.dnsConfig,
+            own: map.selfNode,
+            usesExitNode: exitNode != .none,
+            exitNode: exitNode.id.flatMap { map.peers[$0] },
+            rule: forwarding
+        )
+        zone = DNSZone(map, choice, acceptsDNS: preferences.acceptDNS, rule: forwarding)
+        usesExitNode = exitNode != .none
     }
 
     private static func addressing(_ map: NetworkMap, _ preferences: NodePreferences) -> GuestAddressing {
@@ -83,42 +95,6 @@ struct PlaneNetwork: Sendable {
             hostname: label?.text ?? preferences.hostname,
             domain: name?.parent.flatMap { $0.isRoot ? nil : $0 },
             searchDomains: preferences.acceptDNS ? map.dnsConfig.domains.compactMap { DNSName($0) } : []
-        )
-    }
-
-    private static func zone(_ map: NetworkMap, _ preferences: NodePreferences) -> DNSZone {
-        // An expired or nameless node has no DNS.
-        guard let own = node(map.selfNode) else { return DNSZone() }
-        let config = map.dnsConfig
-        var routes: [DNSName: [DNSUpstream]] = [:]
-        for (suffix, resolvers) in config.routes {
-            guard let name = DNSName(suffix) else { continue }
-            routes[name] = (resolvers ?? []).compactMap { DNSUpstream($0.address) }
-        }
-        let records = config.extraRecords.compactMap { record -> (name: DNSName, address: IPAddress)? in
-            guard ["", "A", "AAAA"].contains(record.type), let name = DNSName(record.name),
-                let address = IPAddress(record.value)
-            else { return nil }
-            return (name, address)
-        }
-        return DNSZone(
-            own: own,
-            peers: map.sortedPeers.compactMap { node($0) },
-            isProxied: config.proxied,
-            servesBothFamilies: map.selfNode.hasCapability("magicdns-aaaa"),
-            extraRecords: records,
-            routes: routes,
-            resolvers: config.resolvers.compactMap { DNSUpstream($0.address) },
-            acceptsDNS: preferences.acceptDNS
-        )
-    }
-
-    private static func node(_ node: Node) -> DNSZone.Node? {
-        guard let name = DNSName(node.name), !name.isRoot else { return nil }
-        return DNSZone.Node(
-            name: name,
-            addresses: node.addresses.map(\.address),
-            answersSubdomains: node.hasCapability("dns-subdomain-resolve")
         )
     }
 }

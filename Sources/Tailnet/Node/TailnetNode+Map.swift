@@ -123,7 +123,14 @@ extension TailnetNode {
         let isExpired = map.isSelfExpired(at: now)
         nextExpiry = map.nextExpiry(after: now)
         let network =
-            isExpired ? nil : PlaneNetwork(map: map, preferences: preferences, now: map.correctedTime(now))
+            isExpired
+            ? nil
+            : PlaneNetwork(
+                map: map,
+                preferences: preferences,
+                forwarding: configuration.dnsForwarding,
+                now: map.correctedTime(now)
+            )
         await onPlane { $0.apply(network) }
         change(peers: map.sortedPeers.map { PeerStatus($0) }) { status in
             status.addresses = map.selfNode.addresses.map { "\($0.address)" }

@@ -15,6 +15,8 @@ package struct TailnetNodeConfiguration: Sendable {
     package var preferences: NodePreferences
     /// Whether control is to forget the node when it is gone.
     package var isEphemeral = false
+    /// Whom the guest's resolver may ask about names outside the tailnet.
+    package var dnsForwarding = DNSForwardingRule.tailnet
     /// QEMU's Unix socket for the guest's NIC.
     package var nicSocketPath: String
     /// The one address that UDP is bound to; nil for all.

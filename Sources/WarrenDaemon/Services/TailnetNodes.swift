@@ -94,6 +94,11 @@ struct TailnetNodes: VMNodeMaker {
             case .loopback: .localOnly
             case .always: .allowed
             }
+        configuration.dnsForwarding =
+            switch tailnet.dnsForwarding {
+            case .tailnet: .tailnet
+            case .host: .host(resolvers: HostResolvers.read())
+            }
         configuration.udpBindAddress = tailnet.bind.isUnspecified ? nil : tailnet.bind
         if preferences.transport == .websocket { configuration.usesUDP = false }
         switch tailnet.udpPorts {

@@ -1,0 +1,125 @@
+import GuestNetwork
+import Magicsock
+import NIOCore
+import NetTypes
+import WireGuard
+
+/// An exchange with a resolver while it goes on.
+protocol DNSConversation: AnyObject {
+    /// Ends it without an answer.
+    func cancel()
+}
+
+/// Asks resolvers on behalf of the guest: what the forwarder decides is done here.
+///
+/// Confined to the node's event loop.
+final class ForwardingResolver {
+    private unowned let plane: DataPlane
+    private var forwarder = DNSForwarder()
+    private var reach: DNSReach
+    private var conversations: [DNSExchange.ID: any DNSConversation] = [:]
+    private var timer: Scheduled<Void>?
+    private var timerDeadline: MonotonicTime?
+
+    /// A resolver that has no address to ask from yet.
+    ///
+    /// - Parameters:
+    ///   - plane: The way to the guest and through the tunnel.
+    ///   - rule: What the daemon allows.
+    ///   - policy: Which addresses others may name.
+    init(plane: DataPlane, rule: DNSForwardingRule, policy: any DialPolicy) {
+        self.plane = plane
+        reach = DNSReach(rule: rule, policy: policy)
+    }
+
+    /// Takes what the network map means for resolvers.
+    func apply(ownAddresses: [IPAddress], usesExitNode: Bool) {
+        reach.own = ownAddresses
+        reach.usesExitNode = usesExitNode
+    }
+
+    /// Ends everything.
+    func stop() {
+        timer?.cancel()
+        timer = nil
+        for conversation in conversations.values { conversation.cancel() }
+        conversations.removeAll()
+        forwarder = DNSForwarder()
+    }
+
+    /// Takes a query of the guest; the answer comes later, or at once.
+    func resolve(_ query: DNSQuery) {
+        let (reach, plane) = (reach, plane)
+        forwarder.ask(query, now: plane.socket.now) { address in
+            reach.way(to: address) { plane.device.peer(forDestination: $0) != nil }
+        }
+        perform()
+    }
+
+    /// Takes an answer.
+    func received(_ message: [UInt8], in exchange: DNSExchange.ID) {
+        forwarder.received(message, in: exchange, now: plane.socket.now)
+        perform()
+    }
+
+    /// Learns that a conversation ended without an answer.
+    func failed(_ exchange: DNSExchange.ID) {
+        forwarder.failed(exchange, now: plane.socket.now)
+        perform()
+    }
+
+    private func perform() {
+        var actions = forwarder.takeActions()
+        while !actions.isEmpty {
+            for action in actions {
+                switch action {
+                case .begin(let exchange): begin(exchange)
+                case .end(let id): conversations.removeValue(forKey: id)?.cancel()
+                case .answer(let query, let message):
+                    plane.link.respond(to: query, message: message, into: &plane.batch)
+                }
+            }
+            actions = forwarder.takeActions()
+        }
+        armTimer()
+    }
+
+    private func begin(_ exchange: DNSExchange) {
+        guard let conversation = conversation(exchange) else {
+            return forwarder.failed(exchange.id, now: plane.socket.now)
+        }
+        conversations[exchange.id] = conversation
+    }
+
+    private func conversation(_ exchange: DNSExchange) -> (any DNSConversation)? {
+        switch (exchange.way, exchange.carrier) {
+        case (.tunnel, .datagram):
+            guard let source = reach.source(towards: exchange.target.address) else { return nil }
+            return TunnelDatagram(exchange, from: source, flows: plane.flows, resolver: self)
+        case (.tunnel, _), (.host, _): return nil
+        }
+    }
+
+    private func armTimer() {
+        guard let deadline = forwarder.nextDeadline else {
+            timer?.cancel()
+            timer = nil
+            timerDeadline = nil
+            return
+        }
+        if let timerDeadline, timerDeadline <= deadline { return }
+        timer?.cancel()
+        timerDeadline = deadline
+        timer = plane.eventLoop.assumeIsolated().scheduleTask(
+            deadline: .uptimeNanoseconds(deadline.nanoseconds)
+        ) { [weak self] in self?.tick() }
+    }
+
+    private func tick() {
+        timer = nil
+        timerDeadline = nil
+        forwarder.tick(now: plane.socket.now)
+        perform()
+        plane.flush()
+    }
+}
