@@ -19,7 +19,9 @@ struct DNSReach: Sendable {
     /// Which addresses others may name.
     var policy: any DialPolicy
 
-    /// The way to an address; nil when there is none. `isRouted` tells whether a peer takes packets for it.
+    /// The way to an address; nil when there is none.
+    ///
+    /// `isRouted` tells whether a peer takes packets for it.
     func way(to address: IPAddress, isRouted: (IPAddress) -> Bool) -> DNSWay? {
         // Asking the guest or ourselves would turn in circles.
         guard !own.contains(address), !TailnetAddresses.isService(address), !address.isUnspecified,
