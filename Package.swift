@@ -16,6 +16,7 @@ let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioWebSocket = Target.Dependency.product(name: "NIOWebSocket", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
+let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
 let nioHTTP2 = Target.Dependency.product(name: "NIOHTTP2", package: "swift-nio-http2")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
@@ -111,7 +112,8 @@ let package = Package(
         .target(
             name: "DERP",
             dependencies: [
-                "Transport", "Tailcfg", "WarrenCrypto", "NetTypes", nioCore, nioPosix, nioHTTP1, nioSSL, x509, swiftASN1, logging,
+                "Transport", "Tailcfg", "WarrenCrypto", "NetTypes", nioCore, nioPosix, nioHTTP1, nioSSL, nioTLS, x509,
+                swiftASN1, logging,
             ],
             swiftSettings: settings
         ),

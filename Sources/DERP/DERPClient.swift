@@ -16,6 +16,8 @@ package enum DERPEvent: Equatable, Sendable {
     case peerGone(NodePublicKey, DERPPeerGoneReason)
     /// The answer to a ping.
     case pong(UInt64)
+    /// The server's sign of life.
+    case keepAlive
     /// A problem that the server reports; nil when it is over.
     case health(String?)
     /// The server restarts: reconnect after the first time, and try for the second.
@@ -44,6 +46,10 @@ package final class DERPClient {
     private var channel: (any Channel)?
     private var context: ChannelHandlerContext?
     private var queue = CircularBuffer<ByteBuffer>(initialCapacity: DERPConstants.sendQueueCount)
+    // What was sent since the last flush: one write for TLS to seal instead of one a packet.
+    private var batch = ByteBuffer()
+    private var isBatchWritten = false
+    private var bucket: DERPTokenBucket?
     private var isPreferred: Bool?
     private var certificateFault: DERPCertificateFault?
     private var lastRead = NIODeadline.now()
@@ -91,26 +97,49 @@ package final class DERPClient {
 
     /// Queues a packet for a peer; `flush()` sends what a batch of calls queued.
     package func send(_ packet: ByteBuffer, to peer: NodePublicKey) {
+        send(packet.readableBytesUInt8Span, to: peer)
+    }
+
+    /// Queues a packet for a peer; `flush()` sends what a batch of calls queued.
+    package func send(_ packet: Span<UInt8>, to peer: NodePublicKey) {
         eventLoop.assertInEventLoop()
-        guard state != .closed, packet.readableBytes <= DERPConstants.maximumPacketByteCount else {
+        guard state != .closed, packet.count <= DERPConstants.maximumPacketByteCount, mayPass(packet.count) else {
             droppedPackets += 1
             return
         }
-        let frame = DERPFrame.wrap(packet, as: .sendPacket, key: peer)
         if state == .running, queue.isEmpty, let context, context.channel.isWritable {
-            context.write(NIOAny(frame), promise: nil)
+            if isBatchWritten {
+                isBatchWritten = false
+                batch.clear(minimumCapacity: batch.capacity)
+            }
+            DERPFrame.append(packet, as: .sendPacket, key: peer, to: &batch)
+            if batch.readableBytes >= DERPConstants.batchByteCount { writeBatch() }
             return
         }
         if queue.count >= DERPConstants.sendQueueCount {
             queue.removeFirst()
             droppedPackets += 1
         }
+        var frame = ByteBuffer()
+        DERPFrame.append(packet, as: .sendPacket, key: peer, to: &frame)
         queue.append(frame)
     }
 
     /// Hands what was written to the network.
     package func flush() {
+        writeBatch()
         context?.flush()
+    }
+
+    private func writeBatch() {
+        guard !isBatchWritten, batch.readableBytes > 0 else { return }
+        isBatchWritten = true
+        context?.write(NIOAny(batch), promise: nil)
+    }
+
+    private func mayPass(_ byteCount: Int) -> Bool {
+        let whole = DERPConstants.frameHeaderByteCount + NodePublicKey.byteCount + byteCount
+        return bucket?.take(whole, now: eventLoop.now) ?? true
     }
 
     /// Tells the server whether this region is the node's home, now and right after the login.
@@ -229,7 +258,7 @@ package final class DERPClient {
                 state = .loggingIn
             case .loggingIn:
                 guard case .serverInfo(let sealed) = frame else { return }
-                _ = try handshake.open(serverInfo: sealed)
+                bucket = DERPTokenBucket(try handshake.open(serverInfo: sealed), now: eventLoop.now)
                 loggedIn()
             case .running:
                 try steady(frame)
@@ -262,8 +291,10 @@ package final class DERPClient {
         case .health(let text): sink(.health(text.isEmpty ? nil : String(text.prefix(200))))
         case .restarting(let wait, let limit):
             sink(.restarting(reconnectAfter: .milliseconds(wait), tryFor: .milliseconds(limit)))
-        case .serverInfo(let sealed): _ = try handshake.open(serverInfo: sealed)
-        case .serverKey, .clientInfo, .sendPacket, .keepAlive, .notePreferred, .peerPresent, .forwardPacket,
+        case .serverInfo(let sealed):
+            bucket = DERPTokenBucket(try handshake.open(serverInfo: sealed), now: eventLoop.now)
+        case .keepAlive: sink(.keepAlive)
+        case .serverKey, .clientInfo, .sendPacket, .notePreferred, .peerPresent, .forwardPacket,
             .watchConnections, .closePeer, .unknown, .malformed:
             break
         }
@@ -311,6 +342,8 @@ package final class DERPClient {
         alarm?.cancel()
         alarm = nil
         queue.removeAll()
+        batch = ByteBuffer()
+        isBatchWritten = false
         context = nil
         channel?.close(promise: nil)
         channel = nil

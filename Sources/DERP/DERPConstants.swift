@@ -24,8 +24,12 @@ package enum DERPConstants {
     package static let readDeadline: Duration = .seconds(120)
     /// How many packets wait for a slow connection; the oldest gives way.
     package static let sendQueueCount = 32
+    /// How much of a batch of packets is written at once: some TLS records.
+    package static let batchByteCount = 64 << 10
     /// The path of the upgrade.
     package static let upgradePath = "/derp"
+    /// The path that is asked for the sake of the time that the answer takes.
+    package static let latencyPath = "/derp/latency-check"
     /// The token of the upgrade, compared without case.
     package static let upgradeToken = "DERP"
     /// The upgrade over WebSocket: a whole packet with its frame header fits a message that comes in, and peers take 32 KiB.

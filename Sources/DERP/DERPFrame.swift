@@ -259,6 +259,19 @@ extension DERPFrame {
         output.setInteger(UInt32(output.writerIndex - lengthIndex - 4), at: lengthIndex)
     }
 
+    /// Appends a packet frame.
+    package static func append(
+        _ packet: Span<UInt8>,
+        as type: DERPFrameType,
+        key: NodePublicKey,
+        to output: inout ByteBuffer
+    ) {
+        output.writeInteger(type.rawValue)
+        output.writeInteger(UInt32(packet.count + NodePublicKey.byteCount))
+        output.writeKey(key)
+        output.writeBytes(packet.bytes)
+    }
+
     /// Puts the header of a packet frame in front of `packet`, in its headroom when there is enough of it.
     package static func wrap(_ packet: ByteBuffer, as type: DERPFrameType, key: NodePublicKey) -> ByteBuffer {
         let headerByteCount = DERPConstants.frameHeaderByteCount + NodePublicKey.byteCount

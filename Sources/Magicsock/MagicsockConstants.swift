@@ -32,6 +32,8 @@ package enum MagicsockConstants {
     static let goodEnoughLatency = Duration.milliseconds(5)
     /// How old our own list of endpoints may be when a call-me-maybe carries it.
     static let endpointFreshness = Duration.seconds(27)
+    /// The most endpoints of a peer without disco: each gets a copy of a handshake.
+    static let maximumPlainEndpoints = 8
     /// The most candidates kept for one peer.
     static let maximumCandidates = 100
     /// The least time before the same home DERP change is reconsidered: what a history of reports spans.
@@ -48,6 +50,20 @@ package enum MagicsockConstants {
     static let stunPhase = Duration.seconds(3)
     /// The time between two STUN tries to one region.
     static let stunRetryInterval = Duration.milliseconds(100)
+    /// The same in an incremental report for a region that did not answer last time.
+    static let stunUnknownInterval = Duration.milliseconds(200)
+    /// How long a whole report may take, HTTPS included.
+    static let reportLimit = Duration.seconds(5)
+    /// How many regions are measured by HTTPS at once: each holds a TLS connection.
+    static let httpsLanes = 4
+    /// How long names of STUN servers are waited for.
+    static let resolverLimit = Duration.seconds(2)
+    /// How long a public endpoint is published after it was last seen.
+    static let endpointMemory = Duration.seconds(310)
+    /// How many endpoints are remembered of one address.
+    static let endpointsPerAddress = 6
+    /// How long a relay may take to answer after the local network changed.
+    static let relayCheckTimeout = Duration.seconds(3)
     /// How many STUN tries a region gets in one report.
     static let stunTries = 3
     /// How often and for how long a DERP connection is kept that nothing is written to.
@@ -56,6 +72,14 @@ package enum MagicsockConstants {
     static let derpIdleTimeout = Duration.seconds(60)
     /// The longest wait between two attempts to reach a DERP region.
     static let derpMaximumBackOff = Duration.seconds(5)
+    /// A connection that lasted this long forgives all failures before it.
+    static let derpStableAfter = Duration.seconds(10)
+    /// The longest time that a relay may have us stay away.
+    static let derpMaximumAdvice = Duration.seconds(60)
+    /// How often the addresses of this machine are looked at where the kernel does not tell.
+    static let networkPollInterval = Duration.seconds(10)
+    /// How long a burst of changes of the local network is waited out.
+    static let networkSettleTime = Duration.milliseconds(250)
     /// The host of the addresses that stand for "DERP"; the port is the region.
     static let derpAddress = IPAddress.v4(IPv4Address(127, 3, 3, 40))
 }

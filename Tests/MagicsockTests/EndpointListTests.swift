@@ -1,7 +1,8 @@
-import Magicsock
 import NetTypes
 import Tailcfg
 import Testing
+
+@testable import Magicsock
 
 @Suite("EndpointList") struct EndpointListTests {
     private func list(_ change: (inout EndpointList) -> Void) -> [String] {
@@ -52,5 +53,19 @@ import Testing
         let linkLocal = try #require(IPAddress("fe80::1"))
         let own = try #require(IPAddress("2001:db8::7"))
         #expect(list { $0.interfaceAddresses = [tailnet, linkLocal, own] } == ["[2001:db8::7]:2000 1"])
+    }
+
+    @Test func `a public endpoint is remembered for five minutes, and six of one address`() {
+        var memory = EndpointMemory()
+        let start = MonotonicTime.zero + .seconds(1_000)
+        func seen(_ port: UInt16) -> PublishedEndpoint {
+            PublishedEndpoint(AddressPort(.v4(IPv4Address(203, 0, 113, 9)), port: port), .stun)
+        }
+        #expect(memory.remember([seen(1)], at: start) == [seen(1)])
+        #expect(memory.remember([seen(2)], at: start + .seconds(300)) == [seen(2), seen(1)])
+        #expect(memory.remember([seen(2)], at: start + .seconds(311)) == [seen(2)])
+        var last: [PublishedEndpoint] = []
+        for port in 10..<30 { last = memory.remember([seen(UInt16(port))], at: start + .seconds(320 + port)) }
+        #expect(last.map(\.address.port) == [29, 28, 27, 26, 25, 24])
     }
 }

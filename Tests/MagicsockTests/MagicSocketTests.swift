@@ -268,6 +268,173 @@ import WarrenCrypto
         await #expect(throws: PathPingError.closed) { try await unanswered.get() }
     }
 
+    private static func regions(_ count: Int64) -> DERPMap {
+        let regions = (1...count).map { number in
+            let id = DERPRegionID(rawValue: number)
+            var node = DERPNode(name: "\(number)a", regionID: id, hostName: "127.0.0.1")
+            node.stunPort = -1
+            return DERPRegion(regionID: id, regionCode: "r\(number)", regionName: "", nodes: [node])
+        }
+        return DERPMap(regions: Dictionary(uniqueKeysWithValues: regions.map { ($0.regionID, $0) }))
+    }
+
+    /// A pair whose relays are in the map, and the home of Alice once it is chosen.
+    private func pair(regions: Int64, prepare: @escaping @Sendable (Pair) -> Void) async throws
+        -> (NIOLoopBound<Pair>, MagicSocketReport)
+    {
+        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        let pair = try await loop.submit { NIOLoopBound(Pair(eventLoop: loop), eventLoop: loop) }.get()
+        let events = try await loop.submit { pair.value.alice.events }.get()
+        try await loop.flatSubmit { pair.value.alice.socket.start(sink: pair.value.alice) }.get()
+        try await loop.submit {
+            prepare(pair.value)
+            pair.value.alice.socket.setDERPMap(Self.regions(regions))
+        }.get()
+        for await event in events {
+            if case .report(let report) = event { return (pair, report) }
+        }
+        throw CancellationError()
+    }
+
+    @Test func `where no STUN server answers, the nearest region by HTTPS is home`() async throws {
+        let (pair, report) = try await pair(regions: 5) { pair in
+            pair.relay.distances = [2: .milliseconds(40), 3: .milliseconds(9), 5: .milliseconds(90)]
+        }
+        #expect(report.netInfo.preferredDERP == 3)
+        #expect(report.netInfo.workingUDP == false)
+        let (measured, summary) = try await pair.eventLoop.submit {
+            (pair.value.relay.measured, pair.value.alice.socket.netCheck)
+        }.get()
+        #expect(measured.sorted() == [1, 2, 3, 4, 5])
+        #expect(summary?.regions.map(\.latencyHTTPS)[2] == .milliseconds(9))
+        #expect(summary?.hasUDP == false)
+        try await pair.eventLoop.submit { pair.value.alice.socket.close() }.get()
+    }
+
+    @Test func `a change of the local network has the relay prove itself`() async throws {
+        let (pair, _) = try await pair(regions: 1) { _ in }
+        let loop = pair.eventLoop
+        let first = try await loop.submit {
+            let connection = pair.value.relay.connections[pair.value.alice.key.publicKey]
+            connection?.answersPings = false
+            pair.value.alice.socket.localNetworkChanged()
+            return NIOLoopBound(connection, eventLoop: loop)
+        }.get()
+        // Three seconds without any frame later the connection is taken for dead and opened anew.
+        while try await loop.scheduleTask(in: .milliseconds(50), { pair.value.relay.dials }).futureResult.get() < 2 {}
+        try await loop.submit {
+            #expect(first.value?.pings == 1)
+            pair.value.alice.socket.close()
+        }.get()
+    }
+
+    @Test func `a relay that ends every login is called ever more slowly`() async throws {
+        let (pair, _) = try await pair(regions: 1) { _ in }
+        let loop = pair.eventLoop
+        let start = NIODeadline.now()
+        for dials in 1...6 {
+            while try await loop.scheduleTask(in: .milliseconds(2), { pair.value.relay.dials }).futureResult.get()
+                < dials
+            {}
+            try await loop.submit {
+                pair.value.relay.connections[pair.value.alice.key.publicKey]?.events(.closed)
+            }.get()
+        }
+        // Ten, forty, ninety, … milliseconds, each times at least one half.
+        #expect(NIODeadline.now() - start > .milliseconds(250))
+        let status = try await loop.submit { pair.value.alice.socket.relays }.get()
+        #expect(status.map(\.state) == [.waiting])
+        #expect(status.first?.isHome == true)
+        try await loop.submit { pair.value.alice.socket.close() }.get()
+    }
+
+    @Test func `what a relay complains about is shown until it is content`() async throws {
+        let (pair, _) = try await pair(regions: 1) { _ in }
+        let problems = try await pair.eventLoop.submit {
+            let connection = pair.value.relay.connections[pair.value.alice.key.publicKey]
+            connection?.events(.health("two of you"))
+            let during = pair.value.alice.socket.relays.first?.problem
+            connection?.events(.health(nil))
+            let after = pair.value.alice.socket.relays.first?.problem
+            pair.value.alice.socket.close()
+            return [during, after]
+        }.get()
+        #expect(problems == ["two of you", nil])
+    }
+
+    @Test func `where only relays are allowed no datagram leaves, and control is told of no address`() async throws {
+        let (pair, report) = try await pair(regions: 1) { pair in
+            var switches = MagicSocketSwitches()
+            switches.relayOnly = true
+            pair.alice.socket.setSwitches(switches)
+        }
+        #expect(report.endpoints == [.placeholder])
+        let loop = pair.eventLoop
+        let silent = try await DatagramBootstrap(group: loop).bind(host: "127.0.0.1", port: 0).get()
+        let port = UInt16(try #require(silent.localAddress?.port))
+        try await loop.submit {
+            pair.value.introduce(alice: [], bob: [AddressPort(.v4(.loopback), port: port)])
+            Self.send([1], from: pair.value.alice, to: pair.value.bob)
+            #expect(pair.value.relay.packets == 1)
+            pair.value.alice.socket.close()
+        }.get()
+        try await silent.close()
+    }
+
+    @Test func `a peer of plain WireGuard is reached where it answers first, and never by relay`() async throws {
+        let (pair, _) = try await pair(regions: 1) { _ in }
+        let loop = pair.eventLoop
+        let (received, continuation) = AsyncStream.makeStream(of: SocketAddress.self)
+        let server = try await DatagramBootstrap(group: loop)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(Echo { continuation.yield($0) })
+                }
+            }
+            .bind(host: "127.0.0.1", port: 0).get()
+        let port = UInt16(try #require(server.localAddress?.port))
+        let (dead, alive) = (AddressPort(.v4(.loopback), port: 9), AddressPort(.v4(.loopback), port: port))
+        let key = NodePrivateKey().publicKey
+        let events = try await loop.submit { pair.value.alice.events }.get()
+        try await loop.submit {
+            let socket = pair.value.alice.socket
+            let description = MagicPeerDescription(
+                nodeKey: key,
+                discoKey: .zero,
+                homeDERP: .none,
+                endpoints: [dead, alive],
+                isWireGuardOnly: true
+            )
+            let peer = socket.setPeers([description])[0]
+            socket.send(([1] + [UInt8](repeating: 0, count: 147)).span, to: peer, now: socket.now)
+            socket.flush()
+        }.get()
+        for await _ in received { break }
+        for await event in events {
+            if case .datagram = event { break }
+        }
+        try await loop.submit {
+            let socket = pair.value.alice.socket
+            let peer = try #require(socket.peer(key))
+            // The tunnel finds the answer authentic.
+            peer.noteAnswered(byteCount: 148)
+            #expect(socket.status(of: peer).path == .direct(alive))
+            #expect(pair.value.relay.packets == 0)
+            socket.close()
+        }.get()
+        try await server.close()
+    }
+
+    private final class Echo: ChannelInboundHandler {
+        typealias InboundIn = AddressedEnvelope<ByteBuffer>
+        private let received: @Sendable (SocketAddress) -> Void
+        init(_ received: @escaping @Sendable (SocketAddress) -> Void) { self.received = received }
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            received(unwrapInboundIn(data).remoteAddress)
+            context.writeAndFlush(data, promise: nil)
+        }
+    }
+
     private static func send(_ octets: [UInt8], from node: Node, to peer: Node, flush: Bool = true) {
         guard let path = node.socket.peer(peer.key.publicKey) else { return }
         node.socket.send(octets.span, to: path, now: node.socket.now)

@@ -67,6 +67,57 @@ import Testing
         #expect(info.workingUDP == true)
     }
 
+    @Test func `two answers of one server say nothing about the mapping`() throws {
+        var generator = SystemRandomNumberGenerator()
+        var check = NetCheck(targets: [target(1, 1), target(2, 2)], isIncremental: false, now: start)
+        let first = check.poll(at: start, using: &generator)
+        let again = check.poll(at: start + .milliseconds(100), using: &generator)
+        for probe in first + again where probe.address == target(1, 1).address {
+            check.receive(probe.transaction, seen: seen, at: start + .milliseconds(150))
+        }
+        #expect(check.report.mappingVariesByDestination == nil)
+        #expect(check.report.latency[1] == .milliseconds(50))
+    }
+
+    @Test func `an incremental round asks home and the three fastest, each as it deserves`() {
+        let regions = (1...6).map { number in
+            let id = DERPRegionID(rawValue: Int64(number))
+            return DERPRegion(regionID: id, regionCode: "", regionName: "", nodes: [])
+        }
+        var map = DERPMap(regions: Dictionary(uniqueKeysWithValues: regions.map { ($0.regionID, $0) }))
+        map.regions[2]?.noMeasureNoHome = true
+        var last = NetCheckReport()
+        for (region, milliseconds) in [(1, 50), (3, 10), (4, 20), (5, 30)] {
+            last.latency[DERPRegionID(rawValue: Int64(region))] = .milliseconds(milliseconds)
+        }
+        last.latencyIPv4 = last.latency
+        func plan(_ isIncremental: Bool, _ home: DERPRegionID, _ last: NetCheckReport?) -> [String] {
+            NetCheckEffort.plan(of: map, isIncremental: isIncremental, home: home, lastReport: last).map {
+                "\($0.region.regionID):\($0.effort.tries)x\($0.effort.spacing.wholeNanoseconds / 1_000_000)"
+            }
+        }
+        #expect(plan(true, 6, last) == ["3:2x12", "4:2x24", "5:1x36", "6:4x200"])
+        #expect(plan(true, 3, last) == ["3:4x12", "4:2x24", "5:1x36"])
+        #expect(plan(false, 3, last) == ["1:3x100", "3:3x100", "4:3x100", "5:3x100", "6:3x100"])
+        #expect(plan(true, 3, nil).count == 5)
+    }
+
+    @Test func `a round ends soon after three regions answered, later when it is a full one`() {
+        for (isIncremental, limit) in [(true, 40), (false, 60)] {
+            var generator = SystemRandomNumberGenerator()
+            let targets = (1...4).map { target(DERPRegionID(rawValue: $0), UInt8($0)) }
+            var check = NetCheck(targets: targets, isIncremental: isIncremental, now: start)
+            for probe in check.poll(at: start, using: &generator) where probe.address != targets[3].address {
+                check.receive(probe.transaction, seen: seen, at: start + .milliseconds(20))
+            }
+            #expect(!check.isFinished)
+            _ = check.poll(at: start + .milliseconds(limit - 1), using: &generator)
+            #expect(!check.isFinished)
+            _ = check.poll(at: start + .milliseconds(limit), using: &generator)
+            #expect(check.isFinished)
+        }
+    }
+
     @Test func `without regions there is nothing to wait for`() {
         #expect(NetCheck(targets: [], isIncremental: false, now: start).isFinished)
     }

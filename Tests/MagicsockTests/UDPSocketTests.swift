@@ -16,7 +16,7 @@ import Testing
     }
 
     private func makeSocket() -> UDPSocket {
-        UDPSocket(channel: channel, localAddress: AddressPort(.v4(.loopback), port: 41640))
+        UDPSocket(channel: channel, localAddress: AddressPort(.v4(.loopback), port: 41640), groupsSends: true)
     }
 
     private func written() throws -> [Envelope] {

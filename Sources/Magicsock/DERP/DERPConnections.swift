@@ -12,6 +12,8 @@ final class DERPConnections {
     var onPacket: ((NodePublicKey, DERPRegionID, ByteBuffer) -> Void)?
     /// Learns that a peer cannot be reached through a region any more.
     var onPeerGone: ((NodePublicKey, DERPRegionID) -> Void)?
+    /// Learns that a connection ended, and with it what was reachable through it.
+    var onDisconnect: ((DERPRegionID) -> Void)?
     /// Learns that the connection to the home region came up, failed or ended.
     var onHomeChange: ((_ isConnected: Bool) -> Void)?
 
@@ -23,6 +25,8 @@ final class DERPConnections {
     private var lanes: [DERPRegionID: Lane] = [:]
     private var sweep: Scheduled<Void>?
     private var isClosed = false
+    // Whether the first attempt at a home is over: until then it has the machine, and the resolver, to itself.
+    private var isSettled = false
     private(set) var home: DERPRegionID = .none
 
     private enum LaneState {
@@ -39,6 +43,7 @@ final class DERPConnections {
         var lastWrite = NIODeadline.now()
         var lastFrame: NIODeadline?
         var failures = 0
+        var connectedAt: NIODeadline?
         // Events of a connection that was given up must not touch its successor.
         var generation = 0
         var needsFlush = false
@@ -89,6 +94,7 @@ final class DERPConnections {
         for (id, lane) in lanes { drop(id, lane) }
         onPacket = nil
         onPeerGone = nil
+        onDisconnect = nil
         onHomeChange = nil
     }
 
@@ -141,8 +147,25 @@ final class DERPConnections {
         var copy = ByteBuffer()
         copy.writeBytes(packet.bytes)
         lane.queue.append((peer, copy))
-        if case .idle = lane.state { dial(lane) }
+        if case .idle = lane.state, mayDial(region) { dial(lane) }
         return true
+    }
+
+    /// Has every relay that is connected prove it, as after a change of the local network.
+    func check() {
+        for lane in lanes.values {
+            guard case .connected(let connection) = lane.state else { continue }
+            let (generation, askedAt) = (lane.generation, NIODeadline.now())
+            connection.ping()
+            let limit = TimeAmount.nanoseconds(MagicsockConstants.relayCheckTimeout.wholeNanoseconds)
+            eventLoop.assumeIsolated().scheduleTask(in: limit) { [weak self, weak lane] in
+                guard let self, let lane, lane.generation == generation, !self.isClosed,
+                    lane.lastFrame.map({ $0 < askedAt }) ?? true
+                else { return }
+                connection.close()
+                self.failed(lane, after: nil)
+            }
+        }
     }
 
     /// Sends what was queued since the last flush.
@@ -162,6 +185,19 @@ final class DERPConnections {
         lanes[region] = lane
         armSweep()
         return lane
+    }
+
+    private func mayDial(_ region: DERPRegionID) -> Bool {
+        guard !isSettled, region != home, case .dialing = lanes[home]?.state else { return true }
+        return false
+    }
+
+    private func settle() {
+        guard !isSettled else { return }
+        isSettled = true
+        for lane in lanes.values where !lane.queue.isEmpty {
+            if case .idle = lane.state { dial(lane) }
+        }
     }
 
     private func openHome() {
@@ -197,7 +233,7 @@ final class DERPConnections {
 
     private func connected(_ lane: Lane, _ connection: any RelayConnection) {
         lane.state = .connected(connection)
-        lane.failures = 0
+        lane.connectedAt = .now()
         lane.problem = nil
         lane.lastFrame = .now()
         let isHome = lane.region.regionID == home
@@ -207,7 +243,10 @@ final class DERPConnections {
         }
         connection.flush()
         logger.debug("relay connected", metadata: ["region": "\(lane.region.regionID)"])
-        if isHome { onHomeChange?(true) }
+        if isHome {
+            settle()
+            onHomeChange?(true)
+        }
     }
 
     private func handle(_ event: RelayEvent, _ lane: Lane) {
@@ -224,21 +263,28 @@ final class DERPConnections {
             )
         case .restarting(let delay):
             if case .connected(let connection) = lane.state { connection.close() }
-            failed(lane, after: .nanoseconds(min(delay, .seconds(60)).wholeNanoseconds))
+            failed(lane, after: min(delay, MagicsockConstants.derpMaximumAdvice))
         case .closed: failed(lane, after: nil)
         }
     }
 
-    private func failed(_ lane: Lane, after advised: TimeAmount?) {
+    private func failed(_ lane: Lane, after advised: Duration?) {
         let id = lane.region.regionID
-        lane.generation += 1
-        lane.failures += 1
         let isHome = id == home
+        lane.generation += 1
+        // A relay that takes every login and ends it at once is one that fails, too.
+        if let since = lane.connectedAt, NIODeadline.now() - since > TimeAmount(MagicsockConstants.derpStableAfter) {
+            lane.failures = 0
+        }
+        if lane.connectedAt != nil { onDisconnect?(id) }
+        lane.connectedAt = nil
+        lane.failures += 1
         guard isHome || !lane.queue.isEmpty else {
             lanes[id] = nil
             return
         }
-        let delay = advised ?? backOff(lane.failures)
+        // Many nodes hear the same advice, and must not follow it in the same instant.
+        let delay = backOff(lane.failures) + (advised.map { TimeAmount($0 * Double.random(in: 1..<1.2)) } ?? .zero)
         lane.state = .waiting(
             eventLoop.assumeIsolated().scheduleTask(in: delay) { [weak self, weak lane] in
                 guard let self, let lane, case .waiting = lane.state else { return }
@@ -246,7 +292,10 @@ final class DERPConnections {
                 self.dial(lane)
             }
         )
-        if isHome { onHomeChange?(false) }
+        if isHome {
+            settle()
+            onHomeChange?(false)
+        }
     }
 
     private func backOff(_ failures: Int) -> TimeAmount {
@@ -264,6 +313,7 @@ final class DERPConnections {
         }
         lane.state = .idle
         lanes[id] = nil
+        if lane.connectedAt != nil { onDisconnect?(id) }
     }
 
     private func armSweep() {

@@ -40,6 +40,15 @@ package struct DERPRelayDialer: RelayDialer {
         client.start()
         return connection.promise.futureResult
     }
+
+    /// Measures the distance of a region by HTTPS.
+    package func measure(
+        _ region: DERPRegion,
+        deadline: Duration,
+        eventLoop: any EventLoop
+    ) -> EventLoopFuture<Duration> {
+        DERPLatencyProbe(eventLoop: eventLoop, policy: policy).measure(region, deadline: deadline)
+    }
 }
 
 /// A DERP client behind the socket's view of a relay; confined to the node's event loop.
@@ -63,7 +72,7 @@ private final class DERPRelayConnection: RelayConnection {
             promise.assumeIsolated().succeed(self)
         case .received(let peer, let packet): events(.received(from: peer, packet: packet))
         case .peerGone(let peer, _): events(.peerGone(peer))
-        case .pong: events(.alive)
+        case .pong, .keepAlive: events(.alive)
         case .health(let problem): events(.health(problem))
         case .restarting(let wait, _): events(.restarting(reconnectAfter: wait))
         case .closed(let error):
@@ -71,15 +80,13 @@ private final class DERPRelayConnection: RelayConnection {
         }
     }
 
-    func send(_ packet: Span<UInt8>, to peer: NodePublicKey) {
-        var copy = ByteBuffer()
-        copy.writeBytes(packet.bytes)
-        client?.send(copy, to: peer)
-    }
+    func send(_ packet: Span<UInt8>, to peer: NodePublicKey) { client?.send(packet, to: peer) }
 
     func flush() { client?.flush() }
 
     func notePreferred(_ isHome: Bool) { client?.notePreferred(isHome) }
+
+    func ping() { client?.ping(0) }
 
     func close() { client?.close() }
 }

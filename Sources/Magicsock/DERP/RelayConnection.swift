@@ -10,6 +10,8 @@ package protocol RelayConnection: AnyObject {
     func flush()
     /// Tells the relay whether it is this node's home.
     func notePreferred(_ isHome: Bool)
+    /// Asks the relay for a sign of life, which comes as `.alive`.
+    func ping()
     /// Ends the connection; no event follows.
     func close()
 }
@@ -39,4 +41,10 @@ package protocol RelayDialer {
         eventLoop: any EventLoop,
         events: @escaping (RelayEvent) -> Void
     ) -> EventLoopFuture<any RelayConnection>
+    /// Measures the distance of a region by HTTPS.
+    func measure(
+        _ region: DERPRegion,
+        deadline: Duration,
+        eventLoop: any EventLoop
+    ) -> EventLoopFuture<Duration>
 }

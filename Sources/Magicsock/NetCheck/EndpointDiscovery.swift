@@ -22,8 +22,14 @@ struct EndpointDiscovery {
     var chooser = HomeDERPChooser()
     var timer: Scheduled<Void>?
     var isResolving = false
+    /// Whether the regions of the round under way are measured by HTTPS.
+    var isMeasuring = false
+    var memory = EndpointMemory()
     /// Addresses of STUN servers that the map gives by name only.
     var resolved: [String: (addresses: [IPAddress], at: MonotonicTime)] = [:]
+
+    /// Whether a round is under way.
+    var isBusy: Bool { check != nil || isResolving || isMeasuring }
 
     /// Whether the endpoints are recent enough to be sent to a peer that shall ping them.
     func isFresh(at now: MonotonicTime) -> Bool {

@@ -29,6 +29,8 @@ package struct EndpointList: Sendable {
     package var stunIPv4: [AddressPort] = []
     /// What STUN saw over IPv6.
     package var stunIPv6: [AddressPort] = []
+    /// What earlier reports saw, in the order to publish.
+    package var remembered: [PublishedEndpoint] = []
     /// Whether STUN servers saw different mappings, so that only the forwarded local port may work for others.
     package var mappingVaries = false
     /// Whether the local port is a configured one that someone may have forwarded.
@@ -47,23 +49,25 @@ package struct EndpointList: Sendable {
     /// A list without sources.
     package init() {}
 
-    /// The endpoints without duplicates: STUN, then the forwarded port, then the machine's own addresses.
+    /// The endpoints without duplicates: STUN, the forwarded port, what was seen before, the machine's own addresses.
     package var endpoints: [PublishedEndpoint] {
-        var result: [PublishedEndpoint] = []
         var seen: Set<AddressPort> = []
-        func add(_ address: AddressPort, _ type: EndpointType) {
-            guard seen.insert(address).inserted else { return }
-            result.append(PublishedEndpoint(address, type))
-        }
-        for address in stunIPv4 + stunIPv6 { add(address, .stun) }
+        return (publicEndpoints + remembered + localEndpoints).filter { seen.insert($0.address).inserted }
+    }
+
+    /// What the newest report says about how others see this node.
+    package var publicEndpoints: [PublishedEndpoint] {
+        var result = (stunIPv4 + stunIPv6).map { PublishedEndpoint($0, .stun) }
         if mappingVaries, hasFixedPort, let portIPv4, let first = stunIPv4.first {
-            add(AddressPort(first.address, port: portIPv4), .stunIPv4LocalPort)
-        }
-        for address in localAddresses {
-            guard let port = address.isIPv4 ? portIPv4 : portIPv6 else { continue }
-            add(AddressPort(address, port: port), .local)
+            result.append(PublishedEndpoint(AddressPort(first.address, port: portIPv4), .stunIPv4LocalPort))
         }
         return result
+    }
+
+    private var localEndpoints: [PublishedEndpoint] {
+        localAddresses.compactMap { address in
+            (address.isIPv4 ? portIPv4 : portIPv6).map { PublishedEndpoint(AddressPort(address, port: $0), .local) }
+        }
     }
 
     private var localAddresses: [IPAddress] {

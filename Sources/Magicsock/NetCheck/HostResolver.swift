@@ -5,10 +5,17 @@ import NetTypes
 
 /// Looks names up with the host's resolver, away from the event loops.
 enum HostResolver {
+    // Threads of its own: a resolver that hangs must not hold up files and names of the rest of the daemon.
+    private static let pool: NIOThreadPool = {
+        let pool = NIOThreadPool(numberOfThreads: 2)
+        pool.start()
+        return pool
+    }()
+
     /// The addresses of `host` in the resolver's order; empty when it has none.
     static func addresses(of host: String, eventLoop: any EventLoop) -> EventLoopFuture<[IPAddress]> {
         if let literal = IPAddress(host) { return eventLoop.makeSucceededFuture([literal]) }
-        return NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { lookUp(host) }
+        return pool.runIfActive(eventLoop: eventLoop) { lookUp(host) }
     }
 
     private static func lookUp(_ host: String) -> [IPAddress] {

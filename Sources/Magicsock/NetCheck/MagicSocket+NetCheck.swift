@@ -1,6 +1,5 @@
 import Logging
 import NIOCore
-import NIOPosix
 import NetTypes
 import NetWire
 import Tailcfg
@@ -9,7 +8,7 @@ extension MagicSocket {
     /// Begins a round of probes, or has another one follow the one under way.
     func requestEndpoints(isFull: Bool = false) {
         guard !isClosed, let map = discovery.map else { return }
-        guard discovery.check == nil, !discovery.isResolving else {
+        guard !discovery.isBusy else {
             discovery.isWanted = true
             discovery.isFullWanted = discovery.isFullWanted || isFull
             return
@@ -20,18 +19,18 @@ extension MagicSocket {
         discovery.isWanted = false
         discovery.isFullWanted = false
         discovery.timer?.cancel()
-        let regions = NetCheck.regions(
+        let plan = NetCheckEffort.plan(
             of: map,
             isIncremental: isIncremental,
             home: derp.home,
             lastReport: discovery.lastReport
         )
         discovery.isResolving = true
-        resolve(regions.flatMap(\.nodes)) { [weak self] in
+        resolve(usesUDP ? plan.flatMap(\.region.nodes) : []) { [weak self] in
             guard let self, !self.isClosed else { return }
             self.discovery.isResolving = false
             self.discovery.check = NetCheck(
-                targets: regions.flatMap(self.targets),
+                targets: plan.flatMap { self.targets(of: $0.region, $0.effort) },
                 isIncremental: isIncremental,
                 now: self.now
             )
@@ -42,6 +41,10 @@ extension MagicSocket {
     /// Takes an answer of a STUN server.
     func receive(stun transaction: STUNTransactionID, seen: AddressPort) {
         guard discovery.check != nil else { return }
+        // A server that sees nonsense must not have us publish it.
+        guard PeerEndpoint.isUsable(seen), !TailnetAddresses.contains(seen.address),
+            !seen.address.isLoopback || configuration.includesLoopback
+        else { return }
         discovery.check?.receive(transaction, seen: seen, at: now)
         pollCheck()
     }
@@ -56,15 +59,61 @@ extension MagicSocket {
         udpIPv4?.flush()
         udpIPv6?.flush()
         guard let check = discovery.check else { return }
-        guard !check.isFinished else { return finish(check) }
         discovery.timer?.cancel()
+        if check.isFinished {
+            discovery.check = nil
+            return wantsHTTPS(check) ? measure(check) : finish(check)
+        }
         let at = NIODeadline.uptimeNanoseconds(check.deadline.nanoseconds)
         discovery.timer = eventLoop.assumeIsolated().scheduleTask(deadline: at) { [weak self] in self?.pollCheck() }
     }
 
+    // MARK: HTTPS
+
+    // A home that works is proof enough between full rounds.
+    private func wantsHTTPS(_ check: NetCheck) -> Bool {
+        !check.report.hasAnswers && (!check.isIncremental || !derp.isConnected(derp.home))
+    }
+
+    private func measure(_ check: NetCheck) {
+        let limit = MagicsockConstants.reportLimit - (now - check.startedAt)
+        var waiting = (discovery.map ?? DERPMap()).regions.values
+            .filter { region in !region.noMeasureNoHome && region.nodes.contains { !$0.stunOnly } }
+            .sorted { $0.regionID > $1.regionID }
+        guard waiting.count > 1, limit > .zero else { return finish(check) }
+        discovery.isMeasuring = true
+        var check = check
+        var isOver = false
+        var running = 0
+        func conclude() {
+            guard !isOver else { return }
+            isOver = true
+            self.discovery.isMeasuring = false
+            if !self.isClosed { self.finish(check) }
+        }
+        func next() {
+            guard !isOver, let region = waiting.popLast() else {
+                if running == 0 { conclude() }
+                return
+            }
+            running += 1
+            configuration.relayDialer.measure(region, deadline: limit, eventLoop: eventLoop).assumeIsolated()
+                .whenComplete { result in
+                    running -= 1
+                    if case .success(let latency) = result {
+                        check.report.add(region.regionID, latencyHTTPS: latency)
+                    }
+                    next()
+                }
+        }
+        let delay = TimeAmount.nanoseconds(limit.wholeNanoseconds)
+        eventLoop.assumeIsolated().scheduleTask(in: delay) { conclude() }
+        for _ in 0..<MagicsockConstants.httpsLanes { next() }
+    }
+
+    // MARK: Conclusions
+
     private func finish(_ check: NetCheck) {
-        discovery.check = nil
-        discovery.timer?.cancel()
         let now = self.now
         chooseHome(check, now)
         discovery.lastReport = check.report
@@ -80,18 +129,26 @@ extension MagicSocket {
     private func chooseHome(_ check: NetCheck, _ now: MonotonicTime) {
         let map = discovery.map ?? DERPMap()
         let previous = derp.home
+        let mayStay = map.regions[previous].map { !$0.noMeasureNoHome } == true
+        var latency = check.report.latency.filter { map.regions[$0.key] != nil }
+        let welcome = latency.filter { map.regions[$0.key]?.avoid != true }
+        var lastFrame = derp.lastFrame(from: previous).map { MonotonicTime(nanoseconds: $0.uptimeNanoseconds) }
+        if !welcome.isEmpty {
+            latency = welcome
+            if map.regions[previous]?.avoid == true { lastFrame = nil }
+        }
         var home = discovery.chooser.choose(
-            latency: check.report.latency,
+            latency: latency,
             scores: map.homeParameters?.regionScore ?? [:],
             startedAt: check.startedAt,
             now: now,
-            lastFrame: derp.lastFrame(from: previous).map { MonotonicTime(nanoseconds: $0.uptimeNanoseconds) }
+            lastFrame: mayStay ? lastFrame : nil
         )
         if home.isNone {
-            // Where UDP is blocked a node still needs a home: the one it has, or the first that may be one.
+            // Where nothing answers a node still needs a home: the one it has, or the first that may be one.
             let allowed = map.regions.values.filter { !$0.noMeasureNoHome }.sorted { $0.regionID < $1.regionID }
             let fallback = allowed.first { !$0.avoid } ?? allowed.first
-            home = map.regions[previous] != nil ? previous : fallback?.regionID ?? .none
+            home = mayStay ? previous : fallback?.regionID ?? .none
         }
         if !controlIsConnected, !previous.isNone, map.regions[previous] != nil { home = previous }
         discovery.chooser.settle(on: home)
@@ -101,6 +158,7 @@ extension MagicSocket {
     }
 
     private func endpoints(_ report: NetCheckReport) -> [PublishedEndpoint] {
+        guard usesUDP else { return [.placeholder] }
         var list = EndpointList()
         list.stunIPv4 = report.seenIPv4
         list.stunIPv6 = report.seenIPv6
@@ -110,11 +168,8 @@ extension MagicSocket {
         list.portIPv6 = udpIPv6?.localAddress.port
         list.boundAddress = configuration.bindAddress
         list.includesLoopback = configuration.includesLoopback
-        // Without the list of interfaces STUN's view remains.
-        list.interfaceAddresses =
-            (try? System.enumerateDevices())?.compactMap { device in
-                device.address.flatMap(AddressPort.init)?.address
-            } ?? []
+        list.interfaceAddresses = LocalNetwork.interfaceAddresses()
+        list.remembered = discovery.memory.remember(list.publicEndpoints, at: now)
         let endpoints = list.endpoints
         return endpoints.isEmpty ? [.placeholder] : endpoints
     }
@@ -132,56 +187,13 @@ extension MagicSocket {
     }
 
     private func scheduleNextRound() {
-        let seconds = Int64.random(in: 20...26, using: &generator)
-        discovery.timer = eventLoop.assumeIsolated().scheduleTask(in: .seconds(seconds)) { [weak self] in
+        let milliseconds = Int64.random(in: 20_000...26_000, using: &generator)
+        discovery.timer = eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(milliseconds)) { [weak self] in
             guard let self else { return }
             let now = self.now
             let isActive = self.peers.values.contains { $0.endpoint.isActive(at: now) }
             let isOld = self.discovery.lastFullRound.map { now - $0 >= MagicsockConstants.fullReportInterval } ?? true
             if isActive || isOld { self.requestEndpoints() } else { self.scheduleNextRound() }
-        }
-    }
-
-    // MARK: Servers
-
-    private func targets(of region: DERPRegion) -> [NetCheck.Target] {
-        region.nodes.flatMap { node -> [NetCheck.Target] in
-            guard let port = node.effectiveSTUNPort else { return [] }
-            return addresses(of: node).filter {
-                ($0.isIPv4 ? udpIPv4 : udpIPv6) != nil && configuration.dialPolicy.permits($0, for: .stun)
-            }.map { NetCheck.Target(region: region.regionID, address: AddressPort($0, port: port)) }
-        }
-    }
-
-    private func addresses(of node: DERPNode) -> [IPAddress] {
-        if let test = IPAddress(node.stunTestIP) { return [test] }
-        let named = discovery.resolved[node.hostName]?.addresses ?? []
-        return [(node.ipv4Reach, true), (node.ipv6Reach, false)].flatMap { reach, isIPv4 in
-            switch reach {
-            case .address(let address): [address]
-            case .dns: named.first { $0.isIPv4 == isIPv4 }.map { [$0] } ?? []
-            case .disabled: [IPAddress]()
-            }
-        }
-    }
-
-    private func resolve(_ nodes: [DERPNode], then proceed: @escaping () -> Void) {
-        let now = self.now
-        let names = Set(
-            nodes.filter { $0.stunTestIP.isEmpty && ($0.ipv4Reach == .dns || $0.ipv6Reach == .dns) }.map(\.hostName)
-        ).filter { name in
-            // What the resolver said stays good for as long as a full round.
-            discovery.resolved[name].map { now - $0.at >= MagicsockConstants.fullReportInterval } ?? true
-        }
-        guard !names.isEmpty else { return proceed() }
-        let lookUps = names.map { name in
-            HostResolver.addresses(of: name, eventLoop: eventLoop).map { (name, $0) }
-        }
-        EventLoopFuture.whenAllSucceed(lookUps, on: eventLoop).assumeIsolated().whenComplete { [weak self] result in
-            if let self, case .success(let answers) = result {
-                for (name, addresses) in answers { self.discovery.resolved[name] = (addresses, now) }
-            }
-            proceed()
         }
     }
 }

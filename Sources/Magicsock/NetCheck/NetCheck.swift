@@ -10,11 +10,14 @@ package struct NetCheck: Sendable {
         package var region: DERPRegionID
         /// Where its STUN server listens.
         package var address: AddressPort
+        /// How often the region is asked, and how.
+        package var effort: NetCheckEffort
 
-        /// Joins the two.
-        package init(region: DERPRegionID, address: AddressPort) {
+        /// Joins the three.
+        package init(region: DERPRegionID, address: AddressPort, effort: NetCheckEffort = .full) {
             self.region = region
             self.address = address
+            self.effort = effort
         }
     }
 
@@ -27,7 +30,7 @@ package struct NetCheck: Sendable {
     }
 
     /// What was found so far.
-    package private(set) var report = NetCheckReport()
+    package internal(set) var report = NetCheckReport()
     /// Whether a few answers are enough.
     package let isIncremental: Bool
     /// When the round began.
@@ -37,11 +40,8 @@ package struct NetCheck: Sendable {
     /// When `poll` wants to be called next.
     package private(set) var deadline: MonotonicTime
 
-    private var lanes: [Lane: [AddressPort]] = [:]
-    private var tries = 0
+    private var lanes: [Lane: Progress] = [:]
     private var sent: [STUNTransactionID: SentProbe] = [:]
-    private var answered: Set<Lane> = []
-    private var nextTry: MonotonicTime
     private var endsAt: MonotonicTime
 
     // The servers of one region over one family take turns.
@@ -50,8 +50,19 @@ package struct NetCheck: Sendable {
         var isIPv4: Bool
     }
 
+    private struct Progress {
+        var addresses: [AddressPort] = []
+        var effort: NetCheckEffort
+        var tries = 0
+        var nextTry: MonotonicTime
+        var isAnswered = false
+
+        var isWaiting: Bool { !isAnswered && tries < effort.tries }
+    }
+
     private struct SentProbe {
         var lane: Lane
+        var address: AddressPort
         var at: MonotonicTime
     }
 
@@ -65,10 +76,9 @@ package struct NetCheck: Sendable {
         startedAt = now
         self.isIncremental = isIncremental
         for target in targets {
-            lanes[Lane(region: target.region, isIPv4: target.address.address.isIPv4), default: []]
-                .append(target.address)
+            let lane = Lane(region: target.region, isIPv4: target.address.address.isIPv4)
+            lanes[lane, default: Progress(effort: target.effort, nextTry: now)].addresses.append(target.address)
         }
-        nextTry = now
         endsAt = now + MagicsockConstants.stunPhase
         deadline = now
         isFinished = lanes.isEmpty
@@ -85,16 +95,15 @@ package struct NetCheck: Sendable {
             return []
         }
         var probes: [Probe] = []
-        if now >= nextTry, tries < MagicsockConstants.stunTries {
-            for (lane, addresses) in lanes where !answered.contains(lane) {
-                let transaction = STUNTransactionID(using: &generator)
-                sent[transaction] = SentProbe(lane: lane, at: now)
-                probes.append(Probe(address: addresses[tries % addresses.count], transaction: transaction))
-            }
-            tries += 1
-            nextTry = now + MagicsockConstants.stunRetryInterval
+        for (lane, progress) in lanes where progress.isWaiting && now >= progress.nextTry {
+            let transaction = STUNTransactionID(using: &generator)
+            let address = progress.addresses[progress.tries % progress.addresses.count]
+            sent[transaction] = SentProbe(lane: lane, address: address, at: now)
+            probes.append(Probe(address: address, transaction: transaction))
+            lanes[lane]?.tries += 1
+            lanes[lane]?.nextTry = now + progress.effort.spacing
         }
-        deadline = tries < MagicsockConstants.stunTries ? min(nextTry, endsAt) : endsAt
+        updateDeadline()
         return probes
     }
 
@@ -102,27 +111,18 @@ package struct NetCheck: Sendable {
     package mutating func receive(_ transaction: STUNTransactionID, seen: AddressPort, at now: MonotonicTime) {
         guard !isFinished, let probe = sent.removeValue(forKey: transaction) else { return }
         let latency = max(now - probe.at, .nanoseconds(1))
-        answered.insert(probe.lane)
-        report.add(probe.lane.region, latency: latency, seen: seen, overIPv4: probe.lane.isIPv4)
-        if answered.count == lanes.count {
+        lanes[probe.lane]?.isAnswered = true
+        report.add(probe.lane.region, latency: latency, seen: seen, by: probe.address)
+        if lanes.values.allSatisfy(\.isAnswered) {
             isFinished = true
         } else if report.latency.count >= 3, let slowest = report.latency.values.max() {
             // Regions that are slower than this are not going to be home.
             endsAt = min(endsAt, now + (isIncremental ? slowest : slowest * 2))
-            deadline = min(deadline, endsAt)
+            updateDeadline()
         }
     }
 
-    /// The regions of `map` worth probing: all of them, or the home and the three fastest of last time.
-    package static func regions(
-        of map: DERPMap,
-        isIncremental: Bool,
-        home: DERPRegionID,
-        lastReport: NetCheckReport?
-    ) -> [DERPRegion] {
-        let measurable = map.regions.values.filter { !$0.noMeasureNoHome }.sorted { $0.regionID < $1.regionID }
-        guard isIncremental, let lastReport, lastReport.hasAnswers else { return measurable }
-        let fastest = lastReport.latency.sorted { ($0.value, $0.key) < ($1.value, $1.key) }.prefix(3).map(\.key)
-        return measurable.filter { $0.regionID == home || fastest.contains($0.regionID) }
+    private mutating func updateDeadline() {
+        deadline = lanes.values.filter(\.isWaiting).map(\.nextTry).min().map { min($0, endsAt) } ?? endsAt
     }
 }

@@ -15,15 +15,15 @@ package struct NetCheckReport: Hashable, Sendable {
     package var seenIPv4: [AddressPort] = []
     /// The different addresses that servers saw over IPv6.
     package var seenIPv6: [AddressPort] = []
-    /// How many different servers answered over IPv4.
-    package var answersIPv4 = 0
+    /// The servers that answered over IPv4.
+    package var serversIPv4: Set<AddressPort> = []
 
     /// A report of nothing.
     package init() {}
 
-    /// Whether two destinations saw different mappings; nil with fewer than two answers.
+    /// Whether two destinations saw different mappings; nil with fewer than two of them.
     package var mappingVariesByDestination: Bool? {
-        answersIPv4 < 2 ? nil : seenIPv4.count > 1
+        serversIPv4.count < 2 ? nil : seenIPv4.count > 1
     }
 
     /// Whether any server answered, in whatever way.
@@ -31,16 +31,21 @@ package struct NetCheckReport: Hashable, Sendable {
     /// Whether any server answered by UDP.
     package var hasUDP: Bool { !latencyIPv4.isEmpty || !latencyIPv6.isEmpty }
 
-    mutating func add(_ region: DERPRegionID, latency: Duration, seen: AddressPort, overIPv4: Bool) {
+    mutating func add(_ region: DERPRegionID, latency: Duration, seen: AddressPort, by server: AddressPort) {
         self.latency[region] = min(self.latency[region] ?? latency, latency)
-        if overIPv4 {
+        if server.address.isIPv4 {
             latencyIPv4[region] = min(latencyIPv4[region] ?? latency, latency)
-            answersIPv4 += 1
+            serversIPv4.insert(server)
             if !seenIPv4.contains(seen) { seenIPv4.append(seen) }
         } else {
             latencyIPv6[region] = min(latencyIPv6[region] ?? latency, latency)
             if !seenIPv6.contains(seen) { seenIPv6.append(seen) }
         }
+    }
+
+    mutating func add(_ region: DERPRegionID, latencyHTTPS: Duration) {
+        self.latencyHTTPS[region] = latencyHTTPS
+        latency[region] = min(latency[region] ?? latencyHTTPS, latencyHTTPS)
     }
 
     /// The report in the words of control.

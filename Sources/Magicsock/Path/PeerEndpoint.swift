@@ -9,6 +9,8 @@ package import Tailcfg
 package struct PeerEndpoint: Sendable {
     /// The relay region where the peer listens; none when it has no home.
     package var homeDERP: DERPRegionID = .none
+    /// Whether data keeps the path alive in place of heartbeats.
+    package var isSilent = false
     /// The path in use, trusted or not.
     package private(set) var best: PathQuality?
     /// Until when the best path needs no DERP beside it.
@@ -59,7 +61,7 @@ package struct PeerEndpoint: Sendable {
         return PeerRoute(
             direct: best?.address,
             useDERP: !trusted,
-            needsPoll: nextHeartbeat == nil || (!trusted && now >= discoveryQuietUntil)
+            needsPoll: (nextHeartbeat == nil && !isSilent) || (!trusted && now >= discoveryQuietUntil)
         )
     }
 
@@ -157,7 +159,7 @@ package struct PeerEndpoint: Sendable {
     }
 
     /// Takes tunnel data that came by the best path for a proof of it, where heartbeats are not wanted.
-    mutating func extendTrust(at now: MonotonicTime) {
+    package mutating func extendTrust(at now: MonotonicTime) {
         if best != nil { trustUntil = now + MagicsockConstants.trustDuration }
     }
 
@@ -169,7 +171,7 @@ package struct PeerEndpoint: Sendable {
         using generator: inout some RandomNumberGenerator
     ) -> [PeerPathAction] {
         lastSend = now
-        if nextHeartbeat == nil { nextHeartbeat = now + MagicsockConstants.heartbeatInterval }
+        if nextHeartbeat == nil, !isSilent { nextHeartbeat = now + MagicsockConstants.heartbeatInterval }
         defer { updateDeadline() }
         if isTrusted(at: now), let best { return [ping(best.address, at: now, using: &generator)] }
         for address in candidates.keys { candidates[address]?.lastPingSent = nil }
@@ -184,7 +186,9 @@ package struct PeerEndpoint: Sendable {
         var actions: [PeerPathAction] = []
         expirePings(at: now, into: &actions)
         if isActive(at: now) {
-            if nextHeartbeat == nil {
+            if isSilent {
+                nextHeartbeat = nil
+            } else if nextHeartbeat == nil {
                 nextHeartbeat = now + MagicsockConstants.heartbeatInterval
             } else if let due = nextHeartbeat, now >= due {
                 nextHeartbeat = now + MagicsockConstants.heartbeatInterval

@@ -27,12 +27,32 @@ package final class MagicPeer {
     var timer: Scheduled<Void>?
     var timerDeadline: MonotonicTime?
 
-    init(nodeKey: NodePublicKey) { self.nodeKey = nodeKey }
+    /// The ways to a peer that speaks no disco but plain WireGuard; nil for an ordinary one.
+    var plain: PlainPath?
+    private let origin: DatagramOrigin
+
+    init(nodeKey: NodePublicKey, origin: DatagramOrigin) {
+        self.nodeKey = nodeKey
+        self.origin = origin
+    }
 
     /// Notes an authentic tunnel datagram of the peer: no handshake message need be sent again.
     package func noteAnswered(byteCount: Int) {
         receivedByteCount &+= UInt64(byteCount)
         if handshake != nil { handshake = nil }
+        if plain != nil || endpoint.isSilent { noteOrigin() }
+    }
+
+    private func noteOrigin() {
+        guard let source = origin.source else { return }
+        if plain == nil {
+            if source == directRemote { endpoint.extendTrust(at: origin.now) }
+        } else {
+            let isCurrent = source == directRemote
+            let address = isCurrent ? plain?.current : AddressPort(source)
+            plain?.receive(from: address)
+            if !isCurrent { directRemote = plain?.current?.socketAddress }
+        }
     }
 
     func setDiscoKey(_ key: DiscoPublicKey, own: DiscoPrivateKey) {
@@ -56,17 +76,29 @@ package struct MagicPeerDescription: Hashable, Sendable {
     package var homeDERP: DERPRegionID
     /// Where it says it can be reached by UDP.
     package var endpoints: [AddressPort]
+    /// Whether it speaks WireGuard alone: no disco, no relay.
+    package var isWireGuardOnly: Bool
 
     /// Describes a peer.
     package init(
         nodeKey: NodePublicKey,
         discoKey: DiscoPublicKey,
         homeDERP: DERPRegionID,
-        endpoints: [AddressPort]
+        endpoints: [AddressPort],
+        isWireGuardOnly: Bool = false
     ) {
         self.nodeKey = nodeKey
         self.discoKey = discoKey
         self.homeDERP = homeDERP
         self.endpoints = endpoints
+        self.isWireGuardOnly = isWireGuardOnly
     }
+}
+
+/// Where the datagram that is being handled came from, for the few peers whose paths depend on it.
+final class DatagramOrigin {
+    /// Its sender; nil for one that a relay delivered.
+    var source: SocketAddress?
+    /// The loop's clock.
+    var now: MonotonicTime { MonotonicTime(nanoseconds: NIODeadline.now().uptimeNanoseconds) }
 }

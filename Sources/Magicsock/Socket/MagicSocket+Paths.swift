@@ -78,7 +78,8 @@ extension MagicSocket {
 
     /// Sends a sealed disco packet by UDP at once.
     func sendDisco(_ packet: [UInt8], to address: AddressPort) {
-        guard let remote = address.socketAddress, let socket = address.address.isIPv4 ? udpIPv4 : udpIPv6 else {
+        guard usesUDP, let remote = address.socketAddress, let socket = address.address.isIPv4 ? udpIPv4 : udpIPv6
+        else {
             return
         }
         socket.send(packet.span, to: remote)
@@ -104,6 +105,8 @@ extension MagicSocket {
     }
 
     private func callMeMaybe(_ peer: MagicPeer) {
+        // Who cannot be pinged has nobody try.
+        guard usesUDP else { return }
         if discovery.isFresh(at: now) {
             sendCallMeMaybe(to: peer)
             derp.flush()

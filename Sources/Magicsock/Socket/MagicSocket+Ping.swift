@@ -19,7 +19,7 @@ extension MagicSocket {
         interval: Duration = MagicsockConstants.pingTimeout,
         limit: Duration = MagicsockConstants.pingLimit
     ) -> EventLoopFuture<PathPing> {
-        guard !isClosed, peers[peer.nodeKey] === peer, peer.discoBox != nil else {
+        guard !isClosed, peers[peer.nodeKey] === peer, peer.discoBox != nil, peer.plain == nil else {
             return eventLoop.makeFailedFuture(isClosed ? PathPingError.closed : .noDisco)
         }
         let query = PathQueries.Query(peer: peer, promise: eventLoop.makePromise())

@@ -8,11 +8,13 @@ import WarrenCrypto
 extension MagicSocket {
     /// Sorts one datagram that came by UDP.
     func receive(_ datagram: Span<UInt8>, from source: SocketAddress) {
+        guard usesUDP else { return }
         switch DatagramClass(datagram) {
         case .wireGuard:
             // The source matters to handshakes only; transport messages are not worth the conversion.
             let isTransport = datagram.count > 0 && datagram[0] == 4
             let address = isTransport ? nil : AddressPort(source)
+            if needsOrigin { origin.source = source }
             sink?.magicSocketReceived(datagram, from: address ?? Self.unknownSource, relayed: nil)
         case .disco:
             guard let address = AddressPort(source) else { return }
@@ -41,6 +43,7 @@ extension MagicSocket {
             flush()
         } else {
             let source = AddressPort(MagicsockConstants.derpAddress, port: UInt16(truncatingIfNeeded: region.rawValue))
+            origin.source = nil
             sink?.magicSocketReceived(octets, from: source, relayed: peer)
             sink?.magicSocketReadComplete()
         }

@@ -7,7 +7,9 @@ extension MagicSocket {
         let now = self.now
         let region = relayRegion(of: peer)
         let path: PeerPathStatus.Path
-        if peer.endpoint.isTrusted(at: now), let best = peer.endpoint.best {
+        if let plain = peer.plain {
+            path = plain.isProven ? plain.current.map { .direct($0) } ?? .none : .none
+        } else if peer.endpoint.isTrusted(at: now), let best = peer.endpoint.best {
             path = .direct(best.address)
         } else {
             path = region.isNone ? .none : .relay(code: derp.code(of: region))

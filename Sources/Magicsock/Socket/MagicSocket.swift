@@ -23,6 +23,7 @@ package final class MagicSocket {
     let logger: Logger
     let derp: DERPConnections
     let discoKey = DiscoPrivateKey()
+    let origin = DatagramOrigin()
     var generator = SystemRandomNumberGenerator()
     var nodeKey: NodePublicKey
     // Strong for the sake of speed; `close()` lets go.
@@ -35,7 +36,13 @@ package final class MagicSocket {
     var discovery: EndpointDiscovery
     var awaitingFreshEndpoints: [MagicPeer] = []
     var pathQueries = PathQueries()
-    private var rebinds = 0
+    var localNetworkListener: Int?
+    /// What control has switched on or off.
+    var switches = MagicSocketSwitches()
+    var hasPlainPeers = false
+    var rebinds = 0
+    /// Whether the kernel takes several datagrams in one send.
+    var mayGroupSends = System.supportsUDPSegmentationOffload
 
     /// Prepares a socket with a disco key of its own, which lives as long as the socket.
     package init(eventLoop: any EventLoop, nodeKey: NodePrivateKey, configuration: MagicSocketConfiguration) {
@@ -87,17 +94,21 @@ package final class MagicSocket {
         begin(sink)
         let isIPv4 = localAddress.address.isIPv4
         try channel.pipeline.syncOperations.addHandler(UDPReceiver(owner: self, isIPv4: isIPv4))
-        let socket = UDPSocket(channel: channel, localAddress: localAddress)
+        let socket = UDPSocket(channel: channel, localAddress: localAddress, groupsSends: mayGroupSends)
         if isIPv4 { udpIPv4 = socket } else { udpIPv6 = socket }
     }
 
     private func begin(_ sink: any MagicSocketSink) {
         self.sink = sink
+        watchLocalNetwork()
         derp.onPacket = { [unowned self] peer, region, packet in receive(relayed: packet, from: peer, by: region) }
         derp.onPeerGone = { [unowned self] peer, region in
             guard let peer = peers[peer] else { return }
             if peer.reverseRegion == region { peer.reverseRegion = .none }
             resendHandshakeSoon(to: peer)
+        }
+        derp.onDisconnect = { [unowned self] region in
+            for peer in peers.values where peer.reverseRegion == region { peer.reverseRegion = .none }
         }
         derp.onHomeChange = { [unowned self] isConnected in
             if !isConnected { requestEndpoints() }
@@ -108,6 +119,7 @@ package final class MagicSocket {
     package func close() {
         isClosed = true
         sink = nil
+        localNetworkListener.map { LocalNetworkMonitor.shared.remove($0) }
         derp.close()
         udpIPv4?.close()
         udpIPv6?.close()
@@ -125,6 +137,8 @@ package final class MagicSocket {
     package func setDERPMap(_ map: DERPMap) {
         guard map != discovery.map else { return }
         discovery.map = map
+        let names = Set(map.regions.values.flatMap(\.nodes).map(\.hostName))
+        discovery.resolved = discovery.resolved.filter { names.contains($0.key) }
         derp.setRegions(map.regions)
         requestEndpoints(isFull: true)
     }
@@ -133,15 +147,24 @@ package final class MagicSocket {
     package func setPeers(_ descriptions: [MagicPeerDescription]) -> [MagicPeer] {
         var kept: [NodePublicKey: MagicPeer] = [:]
         peersByDisco.removeAll(keepingCapacity: true)
+        hasPlainPeers = false
         let now = self.now
         let result = descriptions.map { description in
-            let peer = peers.removeValue(forKey: description.nodeKey) ?? MagicPeer(nodeKey: description.nodeKey)
+            let peer =
+                peers.removeValue(forKey: description.nodeKey)
+                ?? MagicPeer(nodeKey: description.nodeKey, origin: origin)
+            kept[peer.nodeKey] = peer
+            if description.isWireGuardOnly {
+                setPlain(peer, description.endpoints)
+                return peer
+            }
+            peer.plain = nil
+            peer.endpoint.isSilent = switches.silentDisco
             peer.setDiscoKey(description.discoKey, own: discoKey)
             let isRehomed = peer.endpoint.homeDERP != description.homeDERP
             peer.endpoint.homeDERP = description.homeDERP
             if isRehomed { resendHandshake(to: peer, directly: false) }
             peer.endpoint.setNetworkMapCandidates(description.endpoints.filter(isPermitted), at: now)
-            kept[peer.nodeKey] = peer
             if !peer.discoKey.isZero { peersByDisco[peer.discoKey, default: []].append(peer) }
             return peer
         }
@@ -165,6 +188,7 @@ package final class MagicSocket {
 
     /// Sends a tunnel datagram by the best way; `flush` lets it go.
     package func send(_ datagram: Span<UInt8>, to peer: MagicPeer, now: MonotonicTime) {
+        guard peer.plain == nil else { return sendPlain(datagram, to: peer) }
         let route = peer.endpoint.route(at: now)
         peer.sentByteCount &+= UInt64(datagram.count)
         if datagram.count <= MagicsockConstants.initiationByteCount, Self.isHandshake(datagram) {
@@ -219,7 +243,7 @@ package final class MagicSocket {
         return home
     }
 
-    private static func isHandshake(_ datagram: Span<UInt8>) -> Bool {
+    static func isHandshake(_ datagram: Span<UInt8>) -> Bool {
         switch (datagram.count, datagram.isEmpty ? 0 : datagram[0]) {
         case (MagicsockConstants.initiationByteCount, 1), (MagicsockConstants.responseByteCount, 2): true
         default: false
@@ -237,38 +261,5 @@ package final class MagicSocket {
 
     func isPermitted(_ endpoint: AddressPort) -> Bool {
         configuration.dialPolicy.permits(endpoint.address, for: .disco)
-    }
-
-    // MARK: Sockets
-
-    private func bind(isIPv4: Bool, port: UInt16) -> EventLoopFuture<Void> {
-        let address = configuration.bindAddress ?? (isIPv4 ? .v4(.unspecified) : .v6(.unspecified))
-        let receiver = UDPReceiver(owner: self, isIPv4: isIPv4)
-        return UDPSocket.bind(to: AddressPort(address, port: port), eventLoop: eventLoop, receiver: receiver)
-            .assumeIsolated()
-            .map { [weak self] socket in
-                guard let self, !self.isClosed else { return socket.close() }
-                if isIPv4 { self.udpIPv4 = socket } else { self.udpIPv6 = socket }
-            }
-            .nonisolated()
-    }
-
-    // The kernel's refusal of one destination closes the whole channel in NIO; the node must not lose UDP for it.
-    func socketClosed(isIPv4: Bool, _ error: (any Error)?) {
-        guard !isClosed, let closed = isIPv4 ? udpIPv4 : udpIPv6 else { return }
-        logger.debug("UDP socket closed", metadata: ["error": "\(error.map { "\($0)" } ?? "none")"])
-        if isIPv4 { udpIPv4 = nil } else { udpIPv6 = nil }
-        for peer in peers.values where peer.endpoint.best?.address.address.isIPv4 == isIPv4 {
-            peer.endpoint.reset()
-            bestChanged(peer)
-        }
-        rebinds += 1
-        let delay = TimeAmount.milliseconds(Int64(min(rebinds * rebinds * 10, 5_000)))
-        eventLoop.assumeIsolated().scheduleTask(in: delay) { [weak self] in
-            guard let self, !self.isClosed else { return }
-            self.bind(isIPv4: isIPv4, port: closed.localAddress.port).assumeIsolated().whenComplete { [weak self] _ in
-                self?.requestEndpoints(isFull: true)
-            }
-        }
     }
 }

@@ -27,6 +27,17 @@ package struct MagicSocketConfiguration {
     }
 }
 
+/// What control switches on or off for this node by attributes of its own entry in the map.
+package struct MagicSocketSwitches: Hashable, Sendable {
+    /// Whether nothing but TCP to port 443 may leave: no UDP at all.
+    package var relayOnly = false
+    /// Whether paths are kept alive by traffic alone, without heartbeats.
+    package var silentDisco = false
+
+    /// Everything as usual.
+    package init() {}
+}
+
 /// What control must be told about how this node can be reached: a level, of which only the newest value counts.
 package struct MagicSocketReport: Hashable, Sendable {
     /// The addresses to publish.

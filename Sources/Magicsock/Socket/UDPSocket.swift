@@ -24,17 +24,18 @@ final class UDPSocket {
     // Some 400 full packets between two flushes; who sends more, or to more peers in turn, pays with allocations.
     private static let batchCount = 8
 
-    init(channel: any Channel, localAddress: AddressPort) {
+    init(channel: any Channel, localAddress: AddressPort, groupsSends: Bool) {
         self.channel = channel
         self.localAddress = localAddress
-        segmentsOffload = System.supportsUDPSegmentationOffload
+        segmentsOffload = groupsSends
     }
 
     /// Binds a socket on `eventLoop` and hands every datagram to `receive`, read by read.
     static func bind(
         to address: AddressPort,
         eventLoop: any EventLoop,
-        receiver: UDPReceiver
+        receiver: UDPReceiver,
+        groupsSends: Bool
     ) -> EventLoopFuture<UDPSocket> {
         let receiver = NIOLoopBound(receiver, eventLoop: eventLoop)
         var bootstrap = DatagramBootstrap(group: eventLoop)
@@ -59,7 +60,8 @@ final class UDPSocket {
             let port = channel.localAddress?.port ?? 0
             return UDPSocket(
                 channel: channel,
-                localAddress: AddressPort(address.address, port: UInt16(truncatingIfNeeded: port))
+                localAddress: AddressPort(address.address, port: UInt16(truncatingIfNeeded: port)),
+                groupsSends: groupsSends
             )
         }.nonisolated()
     }

@@ -10,6 +10,8 @@ final class FakeRelay: RelayDialer {
     var dials = 0
     var packets = 0
     var refuses = false
+    var distances: [DERPRegionID: Duration] = [:]
+    var measured: [DERPRegionID] = []
 
     struct Refused: Error {}
 
@@ -27,6 +29,16 @@ final class FakeRelay: RelayDialer {
         promise.assumeIsolated().succeed(connection)
         return promise.futureResult
     }
+
+    func measure(
+        _ region: DERPRegion,
+        deadline: Duration,
+        eventLoop: any EventLoop
+    ) -> EventLoopFuture<Duration> {
+        measured.append(region.regionID)
+        guard let distance = distances[region.regionID] else { return eventLoop.makeFailedFuture(Refused()) }
+        return eventLoop.makeSucceededFuture(distance)
+    }
 }
 
 /// One node's connection to a `FakeRelay`.
@@ -36,6 +48,8 @@ final class FakeConnection: RelayConnection {
     let eventLoop: any EventLoop
     let events: (RelayEvent) -> Void
     var isPreferred = false
+    var answersPings = true
+    var pings = 0
 
     init(relay: FakeRelay, key: NodePublicKey, eventLoop: any EventLoop, events: @escaping (RelayEvent) -> Void) {
         (self.relay, self.key, self.eventLoop, self.events) = (relay, key, eventLoop, events)
@@ -52,6 +66,10 @@ final class FakeConnection: RelayConnection {
     }
 
     func flush() {}
+    func ping() {
+        pings += 1
+        if answersPings { eventLoop.assumeIsolated().execute { [events] in events(.alive) } }
+    }
     func notePreferred(_ isHome: Bool) { isPreferred = isHome }
     func close() { if relay.connections[key] === self { relay.connections[key] = nil } }
 }
