@@ -11,7 +11,7 @@ import Testing
     }
 
     @Test func `a burst passes, then the rate`() throws {
-        var bucket = try #require(bucket(rate: 1_000, burst: 300))
+        var bucket = try #require(self.bucket(rate: 1_000, burst: 300))
         let passed = [(100, 0), (200, 0), (1, 0), (100, 99), (100, 100), (300, 10_000), (1, 10_000)].map {
             bucket.take($0.0, now: .uptimeNanoseconds(UInt64($0.1) * 1_000_000))
         }

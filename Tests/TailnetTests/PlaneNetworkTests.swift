@@ -68,20 +68,34 @@ import WarrenModel
         #expect(network.addressing.searchDomains.isEmpty)
     }
 
-    @Test func `expired, unreachable and WireGuard-only peers are not talked to`() throws {
+    @Test func `expired, unreachable and masquerading peers are not talked to`() throws {
         var map = try map()
         map.peers[2]?.expired = true
         map.peers[3] = try node(3, "three.example.net.", "100.64.0.3")
         map.peers[3]?.discoKey = .zero
         map.peers[3]?.homeDERP = .none
         map.peers[4] = try node(4, "four.example.net.", "100.64.0.4")
-        map.peers[4]?.isWireGuardOnly = true
+        map.peers[4]?.selfIPv4MasqueradeAddress = .v4(IPv4Address(100, 64, 0, 40))
         let network = PlaneNetwork(
             map: map,
             preferences: configuration.preferences,
             now: ControlTime(seconds: 1_700_000_000)
         )
         #expect(network.peers.isEmpty)
+    }
+
+    @Test func `a peer of plain WireGuard is talked to as one, and attributes switch paths`() throws {
+        var map = try map()
+        map.peers[2]?.isWireGuardOnly = true
+        map.peers[2]?.discoKey = .zero
+        map.selfNode.capabilityMap = ["only-tcp-443": nil, "silent-disco": nil]
+        let network = PlaneNetwork(
+            map: map,
+            preferences: configuration.preferences,
+            now: ControlTime(seconds: 1_700_000_000)
+        )
+        #expect(network.peers.map(\.path.isWireGuardOnly) == [true])
+        #expect(network.switches.relayOnly && network.switches.silentDisco)
     }
 
     @Test func `loopback is open for a tailnet on one machine, and for its purposes only`() {

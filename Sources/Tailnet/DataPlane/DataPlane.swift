@@ -168,6 +168,7 @@ final class DataPlane {
         jailedFilter.update(rules: .denyAll, localAddresses: network.localAddresses, shieldsUp: true)
         ownAddresses = network.ownAddresses
         tsmp = TSMPResponder(addresses: ownAddresses)
+        socket.setSwitches(network.switches)
         setPeers(network.peers)
         if let map = network.derpMap { socket.setDERPMap(map) }
     }

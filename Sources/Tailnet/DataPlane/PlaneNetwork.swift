@@ -20,6 +20,8 @@ struct PlaneNetwork: Sendable {
     var peers: [Peer]
     var routes: RouteTable
     var derpMap: DERPMap?
+    /// What control switches on or off in the choice of paths.
+    var switches = MagicSocketSwitches()
     var addressing: GuestAddressing
     var zone: DNSZone
     /// Whether an exit node is chosen, be it there or not.
@@ -54,22 +56,25 @@ struct PlaneNetwork: Sendable {
         self.routes = routes
         // A peer without routes is not talked to: expired, unreachable, or stripped by tailnet lock.
         peers = sorted.compactMap { node in
-            guard !node.key.isZero, !node.isWireGuardOnly, let allowedIPs = routes.effectiveAllowedIPs[node.id] else {
-                return nil
-            }
+            guard !node.key.isZero, let allowedIPs = routes.effectiveAllowedIPs[node.id] else { return nil }
+            // Such a peer would not know our address: it is to be replaced in every packet.
+            if node.selfIPv4MasqueradeAddress != nil || node.selfIPv6MasqueradeAddress != nil { return nil }
             return Peer(
                 id: node.id,
                 path: MagicPeerDescription(
                     nodeKey: node.key,
                     discoKey: node.discoKey,
                     homeDERP: node.homeDERP,
-                    endpoints: node.endpoints
+                    endpoints: node.endpoints,
+                    isWireGuardOnly: node.isWireGuardOnly
                 ),
                 allowedIPs: allowedIPs,
                 isJailed: node.isJailed
             )
         }
         derpMap = map.derpMap
+        switches.relayOnly = map.selfNode.hasCapability("only-tcp-443")
+        switches.silentDisco = map.selfNode.hasCapability("silent-disco")
         filterRules = PacketFilterRules(map)
         ownAddresses = map.selfNode.addresses.filter(\.isSingleAddress).map(\.address)
         localAddresses = map.selfNode.addresses
