@@ -328,7 +328,7 @@ let package = Package(
         .testTarget(
             name: "TailnetTests",
             dependencies: [
-                "Tailnet", "GuestNetwork", "NetWire", "Tailcfg", "NetTypes", "WarrenCrypto", "WarrenModel", nioCore,
+                "Tailnet", "Magicsock", "GuestNetwork", "NetWire", "Tailcfg", "NetTypes", "WarrenCrypto", "WarrenModel", nioCore,
                 nioPosix, logging, "TestSupport",
             ],
             resources: [.copy("Vectors")],

@@ -1,4 +1,5 @@
 import Logging
+import Magicsock
 import NetTypes
 import NetWire
 import Tailcfg
