@@ -379,8 +379,9 @@ let package = Package(
             dependencies: [
                 "Tailnet", "Coordination", "GuestNetwork", "Tailcfg", "Store", "WarrenModel", "NetTypes", nioCore,
                 nioPosix,
-                logging,
+                logging, "TestSupport",
             ],
+            resources: [.copy("Guests")],
             swiftSettings: settings
         ),
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),

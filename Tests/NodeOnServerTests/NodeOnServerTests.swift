@@ -224,7 +224,7 @@ enum Tailnets {
 }
 
 extension CoordinationServer {
-    fileprivate func key() async throws -> String {
+    func key() async throws -> String {
         try #require(try await createAuthKey(CreateAuthKeyRequest()).key)
     }
 }
@@ -276,13 +276,14 @@ final class Machine: Sendable {
         authKey: String?,
         identity: NodeIdentity? = nil,
         usesUDP: Bool = true,
-        lacksConfiguredPort: Bool = false
+        lacksConfiguredPort: Bool = false,
+        nicSocketPath: String? = nil
     ) async throws {
         guest = try await FakeGuest()
         var configuration = TailnetNodeConfiguration(
             controlURL: url,
             preferences: NodePreferences(hostname: name),
-            nicSocketPath: guest.path,
+            nicSocketPath: nicSocketPath ?? guest.path,
             dialPolicy: OpenPolicy(),
             logger: Tailnets.quiet
         )

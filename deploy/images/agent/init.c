@@ -44,12 +44,15 @@ static char *const http_arguments[] = {"/usr/sbin/httpd", "-f", "-p", "80", "-h"
 static char *const dhcp_arguments[] = {"/sbin/udhcpc", "-f", "-i", LINK, "-s", "/etc/udhcpc.script", "-t", "4",
                                        "-T", "1", "-A", "1", "-O", "search", "-O", "mtu", "-O", "hostname", NULL};
 
-enum { AGENT, SHELL, HTTP, DHCP, CHILD_COUNT };
+static char *const dhcp6_arguments[] = {"/sbin/dhcp6", LINK, "/etc/udhcpc.script", NULL};
+
+enum { AGENT, SHELL, HTTP, DHCP, DHCP6, CHILD_COUNT };
 static struct child children[CHILD_COUNT] = {
     [AGENT] = {.arguments = agent_arguments, .wanted = true},
     [SHELL] = {.arguments = shell_arguments, .terminal = "/dev/ttyS0", .wanted = true},
     [HTTP] = {.arguments = http_arguments, .wanted = true},
     [DHCP] = {.arguments = dhcp_arguments},
+    [DHCP6] = {.arguments = dhcp6_arguments},
 };
 
 static char *const environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "TERM=vt100", NULL};
@@ -169,12 +172,13 @@ static void start(struct child *child) {
     _exit(127);
 }
 
-// A new carrier is a new place: the client starts over, so that it asks at once instead of finishing its back-off.
+// A new carrier is a new place: the clients start over, so that they ask at once instead of finishing their back-off.
 static void carrier_changed(bool up) {
-    struct child *dhcp = &children[DHCP];
-    dhcp->wanted = up;
-    if (dhcp->pid > 0) kill(dhcp->pid, SIGKILL);
-    else if (up) start(dhcp);
+    for (struct child *client = &children[DHCP]; client <= &children[DHCP6]; client++) {
+        client->wanted = up;
+        if (client->pid > 0) kill(client->pid, SIGKILL);
+        else if (up) start(client);
+    }
 }
 
 static void reap(void) {
@@ -185,7 +189,7 @@ static void reap(void) {
             if (children[i].pid != pid) continue;
             children[i].pid = 0;
             if (!children[i].wanted) continue;
-            bool replaced = i == DHCP && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+            bool replaced = i >= DHCP && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
             if (replaced) start(&children[i]);
             else children[i].restart_at = now_ms() + 1000;
         }
@@ -264,6 +268,9 @@ int main(void) {
 
     int links = open_link_events();
     raise_interface("lo");
+    // Nobody else is on the link: addresses are used without asking around, and the router is asked for at once.
+    write_file("/proc/sys/net/ipv6/conf/" LINK "/accept_dad", "0");
+    write_file("/proc/sys/net/ipv6/conf/" LINK "/router_solicitation_delay", "0");
     raise_interface(LINK);
     bool carrier = carrier_is_up();
     long carriers = carrier_count();

@@ -97,8 +97,9 @@ compile() { # output sources…
 (
     cd "$here/../agent"
     compile "$root/init" init.c &
+    compile "$root/sbin/dhcp6" dhcp6.c &
     compile "$root/sbin/warren-agent" agent.c exec.c files.c system.c
-    wait $!
+    for job in $(jobs -p); do wait "$job"; done
 ) || fail "the agent does not compile"
 
 # Modules with what they depend on, dependencies first; a name that the kernel has built in is not a file.
