@@ -328,8 +328,8 @@ let package = Package(
         .testTarget(
             name: "TailnetTests",
             dependencies: [
-                "Tailnet", "Magicsock", "GuestNetwork", "NetWire", "Tailcfg", "NetTypes", "WarrenCrypto", "WarrenModel", nioCore,
-                nioPosix, logging, "TestSupport",
+                "Tailnet", "Magicsock", "GuestNetwork", "NetWire", "Tailcfg", "NetTypes", "WarrenCrypto", "WarrenModel",
+                nioCore, nioPosix, nioEmbedded, logging, "TestSupport",
             ],
             resources: [.copy("Vectors")],
             swiftSettings: settings

@@ -29,14 +29,19 @@ package struct AllowedIPs: Sendable {
     package init() {}
 
     /// The owner of the longest prefix that contains `address`.
-    package func owner(of address: IPAddress) -> PeerIndex? {
+    package func owner(of address: IPAddress) -> PeerIndex? { match(address)?.owner }
+
+    /// The length of the longest prefix that contains `address`.
+    package func matchedLength(of address: IPAddress) -> Int? { match(address).map { Int($0.length) } }
+
+    private func match(_ address: IPAddress) -> (owner: PeerIndex, length: Int32)? {
         let (high, low) = Self.key(address)
         var place = address.isIPv4 ? ipv4Root : ipv6Root
-        var best: PeerIndex?
+        var best: (owner: PeerIndex, length: Int32)?
         while place >= 0 {
             let node = nodes[Int(place)]
             guard Self.commonLength(high, low, node.high, node.low) >= node.length else { break }
-            if let owner = node.owner { best = owner }
+            if let owner = node.owner { best = (owner, node.length) }
             guard node.length < address.bitWidth else { break }
             place = node[Self.bit(high, low, node.length)]
         }

@@ -111,8 +111,17 @@ extension WireGuardDevice {
         }
         guard length <= packet.count else { return drop(.badInnerPacket) }
         let index = index(of: slot)
-        guard allowedIPs.owner(of: source) == index else { return drop(.sourceNotAllowed) }
+        guard allowedIPs.owner(of: source) == index || sharesRoute(to: source, slot) else {
+            return drop(.sourceNotAllowed)
+        }
         return .packet(index, MessageLength.transportHeader..<(MessageLength.transportHeader + length))
+    }
+
+    /// Whether the prefix by which a source belongs to another peer is this one's, too: two routers of one network.
+    private func sharesRoute(to source: IPAddress, _ slot: Int) -> Bool {
+        guard let length = allowedIPs.matchedLength(of: source) else { return false }
+        for prefix in peers[slot].allowedIPs where prefix.length == length && prefix.contains(source) { return true }
+        return false
     }
 
     /// Keeps a packet until there is a session, within the bounds of both queues.

@@ -58,8 +58,10 @@ package final class WireGuardDevice {
         var isPresent = false
         /// The pre-shared key; nil stands for zeros.
         var presharedKey: SecretBytes?
-        /// The prefixes that were given for the peer.
+        /// From where its packets may come.
         var allowedIPs: [IPPrefix] = []
+        /// The prefixes that the table of destinations has for it.
+        var routes: [IPPrefix] = []
         /// The timestamp of the last accepted initiation.
         // Outlives the sessions, or an old initiation could be replayed once they are gone.
         var lastTimestamp = TAI64N.distantPast
@@ -112,19 +114,26 @@ package final class WireGuardDevice {
     /// Our own public key.
     package var publicKey: NodePublicKey { privateKey.publicKey }
 
-    /// Registers a peer, or changes the allowed IPs and pre-shared key of one that is; costs no key exchange.
+    /// Registers a peer, or changes the prefixes and pre-shared key of one that is; costs no key exchange.
+    ///
+    /// - Parameters:
+    ///   - publicKey: Who it is.
+    ///   - prefixes: From where its packets may come.
+    ///   - routes: Those of them whose packets go to it; nil for all. What several peers may send from, one of them gets.
+    ///   - presharedKey: The pre-shared key, if there is one.
+    /// - Returns: What it is called from now on.
     @discardableResult
     package func setPeer(
         _ publicKey: NodePublicKey,
         allowedIPs prefixes: [IPPrefix],
+        routes: [IPPrefix]? = nil,
         presharedKey: SecretBytes? = nil
     ) -> PeerIndex {
         let slot = slots[publicKey] ?? makeSlot(for: publicKey)
         peers[slot].presharedKey = presharedKey
         let index = PeerIndex(slot: Int32(slot), generation: peers[slot].generation)
-        for prefix in peers[slot].allowedIPs { allowedIPs.remove(prefix, owner: index) }
-        for prefix in prefixes { allowedIPs.insert(prefix, owner: index) }
         peers[slot].allowedIPs = prefixes
+        setRoutes(routes ?? prefixes, of: index)
         return index
     }
 
@@ -132,10 +141,26 @@ package final class WireGuardDevice {
     package func removePeer(_ index: PeerIndex) {
         guard let slot = slot(of: index) else { return }
         forgetSessions(of: slot)
-        for prefix in peers[slot].allowedIPs { allowedIPs.remove(prefix, owner: index) }
+        setRoutes([], of: index)
         slots[peers[slot].publicKey] = nil
         peers[slot] = Peer(publicKey: .zero, generation: index.generation &+ 1)
         freeSlots.append(slot)
+    }
+
+    private func setRoutes(_ routes: [IPPrefix], of index: PeerIndex) {
+        let slot = Int(index.slot)
+        let previous = peers[slot].routes
+        peers[slot].routes = routes
+        if previous != routes {
+            for prefix in previous where !routes.contains(prefix) { allowedIPs.remove(prefix, owner: index) }
+        }
+        // Again even when they are the same: another peer may have had them meanwhile.
+        for prefix in routes { allowedIPs.insert(prefix, owner: index) }
+    }
+
+    /// From where packets of a peer may come; empty when it was removed.
+    package func allowedIPs(of index: PeerIndex) -> [IPPrefix] {
+        slot(of: index).map { peers[$0].allowedIPs } ?? []
     }
 
     /// The peer with this key.

@@ -31,14 +31,15 @@ extension DataPlane {
     private func forward(_ packet: Span<UInt8>, _ parsed: ParsedPacket) {
         guard let index = device.peer(forDestination: parsed.destination), let peer = peers[index] else {
             drops.noRoute &+= 1
-            return refuse(packet, .networkUnreachable)
+            // The one error that ends the wait of TCP and of connected UDP sockets at once: "no route to host" on Linux.
+            return refuse(packet, TailnetAddresses.contains(parsed.destination) ? .hostUnreachable : .prohibited)
         }
         guard (peer.isJailed ? jailedFilter : filter).outbound(parsed) == .accept else {
             drops.filteredOutbound &+= 1
             return refuse(packet, .prohibited)
         }
         flows.giveWay(to: parsed)
-        send(packet, to: peer, now: socket.now)
+        send(packet, parsed, to: peer, now: socket.now)
     }
 
     /// Sends what the node's own flows have to say.
@@ -64,13 +65,14 @@ extension DataPlane {
     }
 
     /// Seals a packet for a peer and sends it, or lets it wait for a session.
-    func send(_ packet: Span<UInt8>, to peer: PlanePeer, now: MonotonicTime) {
+    func send(_ packet: Span<UInt8>, _ parsed: ParsedPacket? = nil, to peer: PlanePeer, now: MonotonicTime) {
         let offset = MessageLength.transportHeader
         guard scratch.load(packet, at: offset) else { return }
-        // 31 octets at most follow a packet: its padding and the tag.
+        // Padding and the tag follow a packet.
         let room = min(scratch.byteCount, offset + packet.count + MessageLength.transportOverhead)
         let verdict = scratch.withMutableSpan(first: room) { buffer in
-            device.encapsulate(&buffer, packetAt: offset, count: packet.count, to: peer.index, now: now)
+            parsed?.clampSegmentSize(in: &buffer, at: offset, mtu: GuestNetworkConstants.mtu)
+            return device.encapsulate(&buffer, packetAt: offset, count: packet.count, to: peer.index, now: now)
         }
         if case .sealed(let range) = verdict {
             scratch.withSpan(range) { socket.send($0, to: peer.path, now: now) }
@@ -79,15 +81,8 @@ extension DataPlane {
     }
 
     private func refuse(_ packet: Span<UInt8>, _ error: GuestICMPError) {
-        guard mayComplain(socket.now) else { return }
+        guard errorsToGuest.spend(at: socket.now) else { return }
         if let frame = link.error(error, for: packet) { _ = batch.append(frame: frame.readableBytesUInt8Span) }
-    }
-
-    /// Whether another error may be told: who floods is told a hundred times a second at the most.
-    private func mayComplain(_ now: MonotonicTime) -> Bool {
-        guard now.nanoseconds &- lastErrorAt.nanoseconds > 10_000_000 else { return false }
-        lastErrorAt = now
-        return true
     }
 
     /// Writes what waits for the guest, unless its NIC is full: then it waits, and overflow is dropped and counted.
@@ -126,32 +121,36 @@ extension DataPlane: MagicSocketSink {
     }
 
     private func deliver(_ range: Range<Int>, from peer: PlanePeer, now: MonotonicTime) {
-        let answer: [UInt8]? = scratch.withSpan(range) { packet in
-            let parsed: ParsedPacket
-            do throws(WireError) {
-                parsed = try ParsedPacket(parsing: packet)
-            } catch {
-                drops.filteredInbound &+= 1
-                return nil
-            }
-            // Tailscale's in-tunnel protocol is for nodes, whatever the filter says, and never for guests.
-            if parsed.ipProtocol == .tsmp { return receive(tsmp: packet, parsed, from: peer, now: now) }
-            switch (peer.isJailed ? jailedFilter : filter).inbound(parsed) {
-            case .accept:
-                if !pings.isEmpty, takeEchoReply(packet, parsed, from: peer, now: now) { return nil }
-                if flows.take(packet, parsed) { return nil }
-                link.send(packet: packet, into: &batch)
-                return nil
-            case .drop(let reason):
-                drops.filteredInbound &+= 1
-                // A jailed peer is not to learn what would be open to others.
-                guard !peer.isJailed, parsed.isTCPSYN, mayComplain(now) else { return nil }
-                return TSMPResponder.rejection(of: parsed, reason: reason)
-            }
+        guard let parsed = scratch.withSpan(range, { packet in try? ParsedPacket(parsing: packet) }) else {
+            drops.filteredInbound &+= 1
+            return
         }
-        if let answer { send(answer.span, to: peer, now: now) }
-        // Only now, because what was received stands where packets are sealed.
-        sendOwnPackets()
+        // Tailscale's in-tunnel protocol is for nodes, whatever the filter says, and never for guests.
+        guard parsed.ipProtocol != .tsmp else {
+            let answer = scratch.withSpan(range) { receive(tsmp: $0, parsed, from: peer, now: now) }
+            if let answer { send(answer.span, to: peer, now: now) }
+            return
+        }
+        switch (peer.isJailed ? jailedFilter : filter).inbound(parsed) {
+        case .accept:
+            scratch.withMutableSpan(first: range.upperBound) { buffer in
+                parsed.clampSegmentSize(in: &buffer, at: range.lowerBound, mtu: GuestNetworkConstants.mtu)
+            }
+            scratch.withSpan(range) { packet in
+                if !pings.isEmpty, takeEchoReply(packet, parsed, from: peer, now: now) { return }
+                if flows.take(packet, parsed) { return }
+                link.send(packet: packet, into: &batch)
+            }
+            // Only now, because what was received stands where packets are sealed.
+            sendOwnPackets()
+        case .drop(let reason):
+            drops.filteredInbound &+= 1
+            // A jailed peer is not to learn what would be open to others.
+            guard !peer.isJailed, parsed.isTCPSYN, errorsToPeers.spend(at: now),
+                let rejection = TSMPResponder.rejection(of: parsed, reason: reason)
+            else { return }
+            send(rejection.span, to: peer, now: now)
+        }
     }
 
     private func receive(
@@ -160,6 +159,7 @@ extension DataPlane: MagicSocketSink {
         from peer: PlanePeer,
         now: MonotonicTime
     ) -> [UInt8]? {
+        tsmpReceived &+= 1
         if !pings.isEmpty, let message = try? TSMPMessage(parsing: packet, as: parsed),
             case .pong(let token, _) = message
         {

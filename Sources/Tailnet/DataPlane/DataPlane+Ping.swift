@@ -14,9 +14,34 @@ extension DataPlane {
             return eventLoop.makeFailedFuture(PingError.noSuchPeer)
         }
         switch kind {
-        case .disco: return eventLoop.makeFailedFuture(PingError.noDisco)
+        case .disco: return pingPath(address, peer)
         case .tsmp, .icmp: return pingThroughTunnel(kind, address, peer)
         }
+    }
+
+    private func pingPath(_ address: IPAddress, _ peer: PlanePeer) -> EventLoopFuture<PingOutcome> {
+        guard discoPings < PingBook.limit else { return eventLoop.makeFailedFuture(PingError.tooMany) }
+        discoPings += 1
+        let id = peer.id
+        return socket.ping(peer.path).assumeIsolated()
+            .map { [weak self] answer in
+                self?.discoPings -= 1
+                var outcome = PingOutcome(peer: id, address: address, latency: answer.latency)
+                switch answer.way {
+                case .direct(let endpoint): outcome.endpoint = endpoint
+                case .relay(_, let code): outcome.relay = code
+                }
+                return outcome
+            }
+            .flatMapErrorThrowing { [weak self] error in
+                self?.discoPings -= 1
+                switch error as? PathPingError {
+                case .noDisco: throw PingError.noDisco
+                case .closed: throw PingError.stopped
+                case .noPath, .timedOut, nil: throw PingError.timedOut
+                }
+            }
+            .nonisolated()
     }
 
     private func pingThroughTunnel(

@@ -24,6 +24,8 @@ final class DataPlane {
     let jailedFilter = PacketFilter()
     var tsmp = TSMPResponder(addresses: [])
     var drops = PlaneDrops()
+    /// How many packets of the in-tunnel protocol came.
+    var tsmpReceived: UInt64 = 0
     var peers: [PeerIndex: PlanePeer] = [:]
     var generator = SystemRandomNumberGenerator()
     /// Conversations of the node itself.
@@ -33,6 +35,8 @@ final class DataPlane {
     /// Our own questions through the tunnel.
     var pings = PingBook()
     var pingTimer: Scheduled<Void>?
+    /// How many questions by disco are open.
+    var discoPings = 0
     /// The addresses that the node itself has.
     var ownAddresses: [IPAddress] = []
     private let report: (MagicSocketReport) -> Void
@@ -45,7 +49,8 @@ final class DataPlane {
     private var announcement: Scheduled<Void>?
     private var timerDeadline: MonotonicTime?
     private var isStopped = false
-    var lastErrorAt = MonotonicTime.zero
+    var errorsToGuest = ErrorBudget()
+    var errorsToPeers = ErrorBudget()
 
     /// A data plane that does nothing before `start()`.
     ///
@@ -164,7 +169,11 @@ final class DataPlane {
         for problem in network.filterRules.problems {
             logger.warning("packet filter rule not used", metadata: ["problem": "\(problem)"])
         }
-        filter.update(rules: network.filterRules, localAddresses: network.localAddresses)
+        filter.update(
+            rules: network.filterRules,
+            localAddresses: network.localAddresses,
+            shieldsUp: network.isShieldsUp
+        )
         jailedFilter.update(rules: .denyAll, localAddresses: network.localAddresses, shieldsUp: true)
         ownAddresses = network.ownAddresses
         tsmp = TSMPResponder(addresses: ownAddresses)
@@ -206,9 +215,8 @@ final class DataPlane {
         var next: [PeerIndex: PlanePeer] = [:]
         next.reserveCapacity(wanted.count)
         var kept = Set<PeerIndex>()
-        // Descending, so that of two peers with the same prefix the one with the lower number has it.
-        for (peer, path) in zip(wanted, paths).sorted(by: { $0.0.id > $1.0.id }) {
-            let index = device.setPeer(peer.path.nodeKey, allowedIPs: peer.allowedIPs)
+        for (peer, path) in zip(wanted, paths) {
+            let index = device.setPeer(peer.path.nodeKey, allowedIPs: peer.allowedIPs, routes: peer.routes)
             if let known = descriptions[peer.id], known.path.discoKey != peer.path.discoKey,
                 known.path.nodeKey == peer.path.nodeKey, !known.path.discoKey.isZero
             {

@@ -14,6 +14,8 @@ struct PlaneNetwork: Sendable {
         var path: MagicPeerDescription
         /// From where its packets may come.
         var allowedIPs: [IPPrefix]
+        /// Those of them whose packets go to it.
+        var routes: [IPPrefix]
         var isJailed: Bool
     }
 
@@ -29,8 +31,10 @@ struct PlaneNetwork: Sendable {
     var filterRules: PacketFilterRules
     /// The node's own addresses.
     var ownAddresses: [IPAddress]
-    /// What the node takes packets for.
+    /// What the node takes packets for: its own addresses and the approved routes of its guest.
     var localAddresses: [IPPrefix]
+    /// Whether everything that peers begin is refused.
+    var isShieldsUp: Bool
 
     /// Translates a map.
     ///
@@ -47,7 +51,7 @@ struct PlaneNetwork: Sendable {
         forwarding: DNSForwardingRule = .tailnet,
         now: ControlTime
     ) {
-        let sorted = map.sortedPeers
+        let sorted = map.sortedPeers.filter(Self.isUsable)
         let routes = RouteTable(
             peers: sorted,
             preferences: RoutePreferences(acceptRoutes: preferences.acceptRoutes, exitNode: exitNode),
@@ -56,9 +60,7 @@ struct PlaneNetwork: Sendable {
         self.routes = routes
         // A peer without routes is not talked to: expired, unreachable, or stripped by tailnet lock.
         peers = sorted.compactMap { node in
-            guard !node.key.isZero, let allowedIPs = routes.effectiveAllowedIPs[node.id] else { return nil }
-            // Such a peer would not know our address: it is to be replaced in every packet.
-            if node.selfIPv4MasqueradeAddress != nil || node.selfIPv6MasqueradeAddress != nil { return nil }
+            guard let allowedIPs = routes.prefixes(of: node.id) else { return nil }
             return Peer(
                 id: node.id,
                 path: MagicPeerDescription(
@@ -69,6 +71,7 @@ struct PlaneNetwork: Sendable {
                     isWireGuardOnly: node.isWireGuardOnly
                 ),
                 allowedIPs: allowedIPs,
+                routes: routes.ownedPrefixes(of: node.id),
                 isJailed: node.isJailed
             )
         }
@@ -77,7 +80,8 @@ struct PlaneNetwork: Sendable {
         switches.silentDisco = map.selfNode.hasCapability("silent-disco")
         filterRules = PacketFilterRules(map)
         ownAddresses = map.selfNode.addresses.filter(\.isSingleAddress).map(\.address)
-        localAddresses = map.selfNode.addresses
+        localAddresses = map.selfNode.addresses + Self.approvedRoutes(map.selfNode, preferences)
+        isShieldsUp = preferences.shieldsUp
         addressing = Self.addressing(map, preferences)
         let choice = DNSChoice(
             map.dnsConfig,
@@ -90,6 +94,20 @@ struct PlaneNetwork: Sendable {
         usesExitNode = exitNode != .none
     }
 
+    /// Whether a peer is one that this node can talk to at all.
+    ///
+    /// Who must see us under another address needs a translation of addresses in every packet; that only comes with nodes
+    /// shared between tailnets and with exit nodes of third parties.
+    static func isUsable(_ node: Node) -> Bool {
+        !node.key.isZero && node.selfIPv4MasqueradeAddress == nil && node.selfIPv6MasqueradeAddress == nil
+    }
+
+    /// The advertised routes that control lets us have: it names them among our own prefixes.
+    private static func approvedRoutes(_ own: Node, _ preferences: NodePreferences) -> [IPPrefix] {
+        let prefixes = own.effectiveAllowedIPs
+        return preferences.advertiseRoutes.filter { prefixes.contains($0) && !own.addresses.contains($0) }
+    }
+
     private static func addressing(_ map: NetworkMap, _ preferences: NodePreferences) -> GuestAddressing {
         let name = DNSName(map.selfNode.name)
         // The guest's DHCP client takes it for its host name, and scripts there trust it: only a label will do.
@@ -97,6 +115,7 @@ struct PlaneNetwork: Sendable {
         return GuestAddressing(
             ipv4: map.selfNode.ipv4,
             ipv6: map.selfNode.ipv6,
+            advertisedRoutes: approvedRoutes(map.selfNode, preferences),
             hostname: label?.text ?? preferences.hostname,
             domain: name?.parent.flatMap { $0.isRoot ? nil : $0 },
             searchDomains: preferences.acceptDNS ? map.dnsConfig.domains.compactMap { DNSName($0) } : []

@@ -122,14 +122,17 @@ extension TailnetNode {
         guard let map else { return }
         let isExpired = map.isSelfExpired(at: now)
         nextExpiry = map.nextExpiry(after: now)
+        let corrected = map.correctedTime(now)
+        let exitNode = exitNodeSelection.resolve(preferences.exitNode, in: map, now: corrected)
         let network =
             isExpired
             ? nil
             : PlaneNetwork(
                 map: map,
                 preferences: preferences,
+                exitNode: exitNode,
                 forwarding: configuration.dnsForwarding,
-                now: map.correctedTime(now)
+                now: corrected
             )
         await onPlane { $0.apply(network) }
         change(peers: map.sortedPeers.map { PeerStatus($0) }) { status in

@@ -33,6 +33,7 @@ package actor TailnetNode {
     var isPolling = false
     var reducer = NetworkMapReducer()
     var nextExpiry: ControlTime?
+    var exitNodeSelection = ExitNodeSelection()
     var discoKey = DiscoPublicKey.zero
     // At one from the start, so that a reader that knows nothing gets the first state at once.
     private let signal = LevelSignal(level: 1)
