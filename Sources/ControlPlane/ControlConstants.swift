@@ -1,3 +1,4 @@
+package import NIOCore
 package import Transport
 
 /// Numbers of the ts2021 protocol (tailscale `control/controlbase`, `control/controlhttp`).
@@ -60,6 +61,12 @@ package enum ControlDefaults {
     package static let streamWindowByteCount = 1 << 20
     /// The window of the HTTP/2 connection, shared by a poll and short requests.
     package static let connectionWindowByteCount = 4 << 20
+    /// How often a server asks a client for a sign of life.
+    package static let pingInterval = TimeAmount.seconds(30)
+    /// How long a client may take to give it.
+    package static let pingAnswerDeadline = TimeAmount.seconds(15)
+    /// How long a session at a server may have no stream.
+    package static let idleSessionDeadline = TimeAmount.minutes(5)
     /// How many streams a client may have open at our server at once.
     package static let maximumConcurrentStreams = 128
 }

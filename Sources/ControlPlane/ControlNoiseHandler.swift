@@ -31,7 +31,7 @@ package final class ControlNoiseHandler: ChannelDuplexHandler {
         earlyPayload = EarlyPayloadDetector()
     }
 
-    /// The server's side: sends response and early payload when it is added, and then passes records both ways.
+    /// The server's side: writes response and early payload when it is added, for whoever adds it to flush, and then passes records both ways.
     /// - Throws: `.oversized` for an early payload beyond its cap.
     package init(accepted: consuming ControlNoiseHandshake.Acceptance, earlyPayload: EarlyPayload?) throws(ControlError)
     {
@@ -48,7 +48,7 @@ package final class ControlNoiseHandler: ChannelDuplexHandler {
 
     package func handlerAdded(context: ChannelHandlerContext) {
         guard let greeting = greeting.take() else { return }
-        context.writeAndFlush(wrapOutboundOut(greeting), promise: nil)
+        context.write(wrapOutboundOut(greeting), promise: nil)
     }
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {

@@ -20,6 +20,9 @@ package struct ControlServerConnection: Sendable {
     /// The streams that the client opens, in their order; has one consumer.
     package let streams: NIOHTTP2AsyncSequence<ControlServerStream>
 
+    /// Tells the client to send new requests elsewhere; those that run go on.
+    package func goAway() { channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent()) }
+
     /// Settings of the HTTP/2 server: windows of 1 MiB, and room for a poll, updates and answers at once.
     package static var http2: NIOHTTP2Handler.Configuration {
         var configuration = NIOHTTP2Handler.Configuration()
@@ -53,7 +56,12 @@ package struct ControlServerConnection: Sendable {
             let version = acceptance.version
             let pipeline = channel.pipeline.syncOperations
             try pipeline.addHandler(try ControlNoiseHandler(accepted: acceptance, earlyPayload: earlyPayload))
-            let multiplexer = try pipeline.configureAsyncHTTP2Pipeline(mode: .server, configuration: http2) { stream in
+            let keeper = SessionKeeper()
+            let multiplexer = try pipeline.configureAsyncHTTP2Pipeline(
+                mode: .server,
+                streamDelegate: keeper.streamCounter(on: channel.eventLoop),
+                configuration: http2
+            ) { stream in
                 stream.eventLoop.makeCompletedFuture {
                     try stream.pipeline.syncOperations.addHandler(HTTP2FramePayloadToHTTP1ServerCodec())
                     let wrapped = try ControlServerStream(wrappingChannelSynchronously: stream)
@@ -63,6 +71,9 @@ package struct ControlServerConnection: Sendable {
                     return wrapped
                 }
             }
+            try pipeline.addHandler(keeper)
+            // Response, early payload and settings leave together: clients count round trips while they dial.
+            channel.flush()
             return ControlServerConnection(
                 channel: channel,
                 machineKey: machineKey,
@@ -94,13 +105,13 @@ package struct ControlServerConnection: Sendable {
 package struct ControlServerUpgrader<UpgradeResult: Sendable>: NIOTypedHTTPServerProtocolUpgrader {
     private let serverKey: MachinePrivateKey
     private let earlyPayload: @Sendable () -> EarlyPayload?
-    private let result: @Sendable (ControlServerConnection) -> UpgradeResult
+    private let result: @Sendable (ControlServerConnection, HTTPRequestHead) -> UpgradeResult
 
-    /// An upgrader that hands every accepted connection to `result`; `earlyPayload` is asked once a connection.
+    /// An upgrader that hands every accepted connection and its request to `result`; `earlyPayload` is asked once a connection.
     package init(
         serverKey: MachinePrivateKey,
         earlyPayload: @escaping @Sendable () -> EarlyPayload?,
-        result: @escaping @Sendable (ControlServerConnection) -> UpgradeResult
+        result: @escaping @Sendable (ControlServerConnection, HTTPRequestHead) -> UpgradeResult
     ) {
         self.serverKey = serverKey
         self.earlyPayload = earlyPayload
@@ -137,7 +148,7 @@ package struct ControlServerUpgrader<UpgradeResult: Sendable>: NIOTypedHTTPServe
                 initiation: initiation,
                 serverKey: serverKey,
                 earlyPayload: earlyPayload()
-            ).map { result($0) }
+            ).map { result($0, upgradeRequest) }
         case .failure(let refusal):
             channel.eventLoop.makeFailedFuture(refusal)
         }

@@ -8,6 +8,8 @@ enum CoordinationConstants {
     static let soleUser = UserID(rawValue: 1)
     /// The largest body of a request inside Noise.
     static let maximumBodyByteCount = 1 << 20
+    /// Where clients answer what the server asks them.
+    static let questionPath = "/c2n/"
     /// The message that only keeps a stream alive; stock clients compare its octets.
     static let keepAlive = #"{"KeepAlive":true}"#
 }
@@ -30,6 +32,10 @@ package enum CoordinationDefaults {
     package static let keepAliveSeconds: Int64 = 50
     /// Spreads the keep-alives of many streams.
     package static let keepAliveJitterSeconds: Int64 = 8
+    /// The time between two beats: the first change is told at once, those that follow within it together.
+    package static let beat = Duration.milliseconds(50)
+    /// How often a given certificate is looked at for a newer one.
+    package static let certificateCheckInterval = Duration.seconds(60)
     /// How long a write to a stream may block before the stream is reset.
     package static let blockedWriteSeconds: Int64 = 30
     /// How long a single-use key tolerates a repetition by the machine that used it.
@@ -38,6 +44,14 @@ package enum CoordinationDefaults {
     package static let addressRestSeconds: Int64 = 86_400
     /// How long a retired node key may still hold its DERP connection, so that a farewell arrives.
     package static let evictionDelaySeconds: Int64 = 5
+    /// How long a client may take to answer a question.
+    package static let answerSeconds: Int64 = 30
+    /// How long it may take to give a sign of life.
+    package static let aliveSeconds: Int64 = 15
+    /// Questions that wait to be written to one stream.
+    package static let maximumQuestions = 16
+    /// Requests that run at once over one connection, beyond which they are refused: a client has a poll and a handful of others.
+    package static let maximumRequests = 32
     /// Endpoints kept of one node.
     package static let maximumEndpoints = 64
     /// Services kept of one node.
@@ -50,4 +64,6 @@ package enum CoordinationDefaults {
     package static let registerBurst = 20.0
     /// Registrations per minute of one machine.
     package static let registerPerMinute = 10.0
+    /// Registrations per minute of one address, and at once.
+    package static let registerPerMinuteOfAddress = 60.0
 }

@@ -40,7 +40,7 @@ struct LoopbackControlServer: Sendable {
                     let upgrader = ControlServerUpgrader(
                         serverKey: key,
                         earlyPayload: { earlyPayload },
-                        result: { Negotiated.control($0) }
+                        result: { connection, _ in Negotiated.control(connection) }
                     )
                     return try channel.pipeline.syncOperations.configureUpgradableHTTPServerPipeline(
                         configuration: NIOUpgradableHTTPServerPipelineConfiguration(

@@ -4,6 +4,7 @@ import Foundation
 import Logging
 import NIOCore
 import NIOPosix
+import NIOSSL
 import NetTypes
 import ServiceLifecycle
 import Store
@@ -83,12 +84,16 @@ final class LiveMachine: Sendable {
         func permits(_ address: IPAddress, for purpose: DialPurpose) -> Bool { address.isLoopback }
     }
 
-    init(_ hostname: String, server: CoordinationServer) throws {
+    convenience init(_ hostname: String, server: CoordinationServer) throws {
+        try self.init(hostname, url: server.serverURL)
+    }
+
+    init(_ hostname: String, url: String) throws {
         let machineKey = MachinePrivateKey()
         machine = TestMachine(hostname)
         client = ControlClient(
             configuration: ControlConfiguration(
-                url: try ControlURL(server.serverURL),
+                url: try ControlURL(url),
                 machineKey: machineKey,
                 capabilityVersion: UInt16(CapabilityVersion.current.rawValue)
             ),
@@ -149,6 +154,42 @@ func exchange(_ server: CoordinationServer, _ request: String) async throws -> S
         try await outbound.write(ByteBuffer(string: request))
         var answer = ""
         for try await chunk in inbound { answer += String(buffer: chunk) }
+        return answer
+    }
+}
+
+/// An answer that came over TLS, and by whom.
+struct SecureAnswer {
+    var text = ""
+    var certificate: [UInt8] = []
+}
+
+/// Like `exchange`, over TLS with whatever certificate the server has.
+func exchangeOverTLS(_ server: CoordinationServer, _ request: String) async throws -> SecureAnswer {
+    var configuration = TLSConfiguration.makeClientConfiguration()
+    configuration.certificateVerification = .none
+    let context = try NIOSSLContext(configuration: configuration)
+    let (channel, tls) = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        .connect(host: server.address.host, port: server.address.port) { channel in
+            channel.eventLoop.makeCompletedFuture {
+                let handler = try NIOSSLClientHandler(context: context, serverHostname: nil)
+                try channel.pipeline.syncOperations.addHandler(handler)
+                return (
+                    try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel),
+                    NIOLoopBound(handler, eventLoop: channel.eventLoop)
+                )
+            }
+        }
+    return try await channel.executeThenClose { inbound, outbound in
+        try await outbound.write(ByteBuffer(string: request))
+        var answer = SecureAnswer()
+        for try await chunk in inbound {
+            answer.text += String(buffer: chunk)
+            guard answer.certificate.isEmpty else { continue }
+            answer.certificate = try await channel.channel.eventLoop.submit {
+                try tls.value.peerCertificate?.toDERBytes() ?? []
+            }.get()
+        }
         return answer
     }
 }

@@ -56,7 +56,7 @@ struct NoiseSurfaceTests {
             for (method, path, status) in [
                 (HTTPMethod.POST, "/machine/set-dns", 501), (.POST, "/machine/id-token", 501),
                 (.GET, "/machine/tka/bootstrap", 501), (.PATCH, "/machine/set-device-attr", 501),
-                (.HEAD, "/c2n/unknown", 501), (.POST, "/machine/update-health", 204), (.GET, "/machine/whoami", 200),
+                (.HEAD, "/c2n/unknown", 404), (.POST, "/machine/update-health", 204), (.GET, "/machine/whoami", 200),
             ] {
                 #expect(try await send(connection, method, path, "{}").status == status, "\(path)")
             }

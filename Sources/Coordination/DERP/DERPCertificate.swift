@@ -57,14 +57,11 @@ package struct DERPCertificate: Codable, Hashable, Sendable {
         (octet < 16 ? "0" : "") + String(octet, radix: 16)
     }
 
-    /// TLS 1.2 or newer with this certificate, for HTTP/1.1.
-    func makeContext() throws -> NIOSSLContext {
-        var configuration = TLSConfiguration.makeServerConfiguration(
+    /// A server's configuration with this certificate alone.
+    func makeServerConfiguration() throws -> TLSConfiguration {
+        TLSConfiguration.makeServerConfiguration(
             certificateChain: [.certificate(try NIOSSLCertificate(bytes: der, format: .der))],
             privateKey: .privateKey(try NIOSSLPrivateKey(bytes: privateKeyDER, format: .der))
         )
-        configuration.minimumTLSVersion = .tlsv12
-        configuration.applicationProtocols = ["http/1.1"]
-        return try NIOSSLContext(configuration: configuration)
     }
 }

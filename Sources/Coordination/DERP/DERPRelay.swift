@@ -39,7 +39,7 @@ package final class DERPRelay: Sendable {
         logger: Logger,
         admits: @escaping @Sendable (NodePublicKey) -> Bool
     ) async throws -> DERPRelay {
-        let context = try configuration.certificate.makeContext()
+        let certificate = try ServingCertificate(configuration.certificate.makeServerConfiguration())
         let switchboard = try await eventLoop.submit {
             NIOLoopBound(
                 DERPSwitchboard(configuration: configuration, logger: logger, admits: admits),
@@ -54,7 +54,7 @@ package final class DERPRelay: Sendable {
             .childChannelOption(.writeBufferWaterMark, value: .init(low: 32 << 10, high: 128 << 10))
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try configure(channel, tls: context, switchboard: switchboard.value)
+                    try configure(channel, tls: certificate.context, switchboard: switchboard.value)
                 }
             }
             .bind(host: configuration.host, port: configuration.port).get()
@@ -75,13 +75,14 @@ package final class DERPRelay: Sendable {
         limits.maxHeaderFieldSize = 8 << 10
         limits.maxHeaderListSize = 16 << 10
         limits.maxHeaderFieldCount = 64
+        let probes = HostProbes(names: switchboard.configuration.names)
         let upgrader = DERPServerUpgrader(client: bound, serverKey: switchboard.serverKey)
         var configuration = NIOUpgradableHTTPServerPipelineConfiguration<Void>(
             upgradeConfiguration: NIOTypedHTTPServerUpgradeConfiguration(
                 upgraders: [upgrader],
                 notUpgradingCompletionHandler: { channel in
                     channel.eventLoop.makeCompletedFuture {
-                        try channel.pipeline.syncOperations.addHandler(DERPHelperHandler())
+                        try channel.pipeline.syncOperations.addHandler(DERPHelperHandler(probes: probes))
                     }
                 }
             )

@@ -10,6 +10,8 @@ package struct DERPRelayConfiguration: Sendable {
     package var privateKey: NodePrivateKey
     /// The certificate and its key.
     package var certificate: DERPCertificate
+    /// The addresses of the host's names, for clients whose resolver is broken.
+    package var names: [String: [String]] = [:]
     /// How long a connection may take from its first octet to its login.
     package var loginDeadline: Duration = .seconds(10)
     /// How long a client may refuse to take what is sent to it.

@@ -38,7 +38,10 @@ package struct MapBuilder: Sendable {
 
     /// The peers that a node may see, in the order of their numbers.
     package func visiblePeers(of node: NodeRecord) -> [NodeRecord] {
-        state.nodes.values.filter { $0.id != node.id && $0.isVisible }.sorted { $0.id < $1.id }
+        state.nodeIDs.compactMap { id in
+            guard id != node.id, let peer = state.nodes[id], peer.isVisible else { return nil }
+            return peer
+        }
     }
 
     /// The filter of a node as the named filter that stock clients expect.

@@ -31,8 +31,8 @@ package enum MapStreamWork: Sendable {
     case wait
 }
 
-/// A map stream as the registry holds it.
-struct MapStream {
+/// A map stream as the registry holds it; confined to the registry.
+final class MapStream {
     let id: MapStreamID
     let nodeID: NodeID
     let nodeKey: NodePublicKey
@@ -48,4 +48,37 @@ struct MapStream {
     var keepAliveDue: ControlTime
     /// Since when a write has been under way.
     var writingSince: ControlTime?
+    /// Whether the stream is to be woken with the next beat.
+    var isStirred = false
+    /// What is to be asked of the client.
+    var questions: [PingRequest] = []
+
+    init(
+        id: MapStreamID,
+        nodeID: NodeID,
+        nodeKey: NodePublicKey,
+        wantsKeepAlive: Bool,
+        wakeup: AsyncStream<Void>.Continuation,
+        reset: @escaping @Sendable () -> Void,
+        keepAliveDue: ControlTime
+    ) {
+        self.id = id
+        self.nodeID = nodeID
+        self.nodeKey = nodeKey
+        self.wantsKeepAlive = wantsKeepAlive
+        self.wakeup = wakeup
+        self.reset = reset
+        self.keepAliveDue = keepAliveDue
+    }
+
+    /// The messages that ask what is to be asked; for the rest they are keep-alives, so that nothing is rebuilt.
+    func takeQuestions() -> [MapResponse] {
+        defer { questions = [] }
+        return questions.map { question in
+            var message = MapResponse()
+            message.keepAlive = true
+            message.pingRequest = question
+            return message
+        }
+    }
 }

@@ -19,7 +19,7 @@ final class ConnectionLimiter: Sendable {
 
     /// Runs `body` unless the address has too many connections already.
     func withPlace(for address: IPAddress?, _ body: () async -> Void) async {
-        guard let address = address?.unmapped, !address.isLoopback else { return await body() }
+        guard let address = address?.limitKey, !address.isLoopback else { return await body() }
         guard addresses.withLock({ Self.enter(&$0, address, limit: Self.maximumPerAddress) }) else { return }
         defer { addresses.withLock { Self.leave(&$0, address) } }
         await body()

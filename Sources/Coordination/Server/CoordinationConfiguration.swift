@@ -1,3 +1,5 @@
+package import Tailcfg
+
 /// Where the coordination server listens and by which rules it works.
 package struct CoordinationConfiguration: Sendable {
     /// A host and a port to bind; port 0 takes any.
@@ -14,14 +16,20 @@ package struct CoordinationConfiguration: Sendable {
         }
     }
 
-    /// ts2021 and the login pages, plain HTTP.
+    /// ts2021 and the login pages.
     package var listen: Listener
-    /// What clients are told, without trailing slash; nil = `http://<listen>`.
+    /// With which certificate; nil = plain HTTP.
+    package var tls: CoordinationTLS?
+    /// Which reverse proxies are believed about whom they ask for.
+    package var trustedProxies = ProxyTrust()
+    /// What clients are told, without trailing slash; nil = the address of `listen`.
     package var publicURL: String?
     /// The relay, TLS; nil = none.
     package var derp: Listener?
     /// STUN, UDP; nil = none.
     package var stun: Listener?
+    /// Relays of others, beside our own.
+    package var regions: [DERPRegion] = []
     /// Addresses, domain, policy.
     package var rules: TailnetRules
 

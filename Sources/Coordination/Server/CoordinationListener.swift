@@ -2,19 +2,20 @@ import ControlPlane
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import NIOSSL
 import WarrenCrypto
 
 /// A client's connection once it is known what it speaks.
 enum CoordinationConnection: Sendable {
-    /// Noise with HTTP/2 inside.
-    case noise(ControlServerConnection)
+    /// Noise with HTTP/2 inside, and what a proxy in between said when it was opened.
+    case noise(ControlServerConnection, HTTPHeaders)
     /// Plain HTTP/1.1.
     case plain(NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>)
 
     /// The TCP connection.
     var channel: any Channel {
         switch self {
-        case .noise(let session): session.channel
+        case .noise(let session, _): session.channel
         case .plain(let channel): channel.channel
         }
     }
@@ -30,26 +31,34 @@ struct CoordinationListener: Sendable {
     private static let handshakeDeadline = TimeAmount.seconds(10)
     /// Without a request on a plain connection.
     private static let idleDeadline = TimeAmount.seconds(60)
-
-    /// Without an octet either way on a Noise connection: polls have keep-alives, follow-ups are answered after 5 min.
-    private static let sessionDeadline = TimeAmount.minutes(6)
     /// TCP_USER_TIMEOUT of Linux: for how many milliseconds sent octets may stay unacknowledged.
     private static let userTimeout = ChannelOptions.Types.SocketOption(level: .tcp, name: .init(rawValue: 18))
 
     /// Binds; the listener takes connections once someone iterates over it.
+    ///
+    /// Without a certificate it is plain HTTP.
     static func bind(
         _ place: CoordinationConfiguration.Listener,
         serverKey: MachinePrivateKey,
+        certificate: ServingCertificate?,
         group: any EventLoopGroup
     ) async throws -> CoordinationListener {
         let channel = try await ServerBootstrap(group: group)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .serverChannelOption(.backlog, value: 256)
+            // A whole tailnet comes back at once when the server does.
+            .serverChannelOption(.backlog, value: 4096)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.socketOption(.so_keepalive), value: 1)
             .childChannelOption(userTimeout, value: 30_000)
             .bind(host: place.host, port: place.port) { channel in
-                channel.eventLoop.makeCompletedFuture { try configure(channel, serverKey: serverKey) }
+                channel.eventLoop.makeCompletedFuture {
+                    if let certificate {
+                        try channel.pipeline.syncOperations.addHandler(
+                            NIOSSLServerHandler(context: certificate.context)
+                        )
+                    }
+                    return try configure(channel, serverKey: serverKey)
+                }
             }
         return CoordinationListener(channel: channel)
     }
@@ -60,39 +69,36 @@ struct CoordinationListener: Sendable {
             serverKey: serverKey,
             // Nobody asks for the challenge today, but every client is used to getting one.
             earlyPayload: { EarlyPayload(nodeKeyChallenge: ChallengePrivateKey().publicKey) },
-            result: { .noise($0) }
+            result: { .noise($0, $1.headers) }
         )
         let configuration = NIOUpgradableHTTPServerPipelineConfiguration<CoordinationConnection>(
             upgradeConfiguration: NIOTypedHTTPServerUpgradeConfiguration(
                 upgraders: [upgrader],
                 notUpgradingCompletionHandler: { channel in
-                    channel.eventLoop.makeCompletedFuture {
-                        let pipeline = channel.pipeline.syncOperations
-                        try pipeline.addHandler(IdleStateHandler(readTimeout: idleDeadline))
-                        try pipeline.addHandler(IdleCloser())
-                        let wrapped = try NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>(
-                            wrappingChannelSynchronously: channel
-                        )
-                        // One that comes while the server stops is dropped, and NIO ends the process for a wrapper that
-                        // goes before its channel does.
-                        channel.closeFuture.whenComplete { _ in withExtendedLifetime(wrapped) {} }
-                        return .plain(wrapped)
-                    }
+                    channel.eventLoop.makeCompletedFuture { .plain(try plain(channel)) }
                 }
             )
         )
         let accepted = try channel.pipeline.syncOperations.configureUpgradableHTTPServerPipeline(
             configuration: configuration
         )
-        let watch: [any ChannelHandler] = [IdleStateHandler(allTimeout: sessionDeadline), IdleCloser()]
-        let handlers = NIOLoopBound(watch, eventLoop: channel.eventLoop)
-        accepted.whenComplete { result in
-            deadline.cancel()
-            guard case .success(.noise) = result else { return }
-            // A channel that is closed already needs no watching.
-            try? channel.pipeline.syncOperations.addHandlers(handlers.value, position: .first)
-        }
+        accepted.whenComplete { _ in deadline.cancel() }
         return accepted
+    }
+
+    private static func plain(
+        _ channel: any Channel
+    ) throws -> NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart> {
+        let pipeline = channel.pipeline.syncOperations
+        try pipeline.addHandler(IdleStateHandler(readTimeout: idleDeadline))
+        try pipeline.addHandler(IdleCloser())
+        let wrapped = try NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>(
+            wrappingChannelSynchronously: channel
+        )
+        // One that comes while the server stops is dropped, and NIO ends the process for a wrapper that goes before its
+        // channel does.
+        channel.closeFuture.whenComplete { _ in withExtendedLifetime(wrapped) {} }
+        return wrapped
     }
 }
 

@@ -1,8 +1,5 @@
 import ControlPlane
 package import Logging
-import NIOCore
-import NIOHTTP1
-import NIOHTTP2
 package import NIOPosix
 import NetTypes
 import ServiceLifecycle
@@ -15,57 +12,58 @@ package import WarrenCrypto
 package final class CoordinationServer: Service {
     /// What clients use as login server, without trailing slash.
     package let serverURL: String
+    /// What nodes of this host use: plain HTTP without a detour, whatever certificate or proxy the others see.
+    package let localURL: String
     /// Where ts2021 and the login pages are bound.
     package let address: BoundAddress
     /// The tailnet.
     package let registry: NodeRegistry
     /// The fingerprint that people compare: the server's Noise key.
     package let serverKey: MachinePublicKey
+    /// The fingerprint of a certificate that the server made for itself, as `sha256-raw:<hex>`; nil without one.
+    package let certificateName: String?
     /// Where DERP is bound; nil without a relay.
     package var derpAddress: BoundAddress? { relay.derpAddress }
     /// Where STUN is bound; nil without a server.
     package var stunAddress: BoundAddress? { relay.stunAddress }
-    private let listener: CoordinationListener
+    private let ports: Ports
     private let relay: RelayService
-    private let routes: NoiseRoutes
-    private let outer: OuterRoutes
-    private let limiter = ConnectionLimiter()
-    private let logger: Logger
+    private let tls: CoordinationTLS?
+    let routes: NoiseRoutes
+    let outer: OuterRoutes
+    let trust: ProxyTrust
+    let limiter = ConnectionLimiter()
+    let logger: Logger
 
     private static let keyName = "noise"
 
-    /// A bound place.
-    package struct BoundAddress: Hashable, Sendable {
-        /// The address as text, without brackets.
-        package let host: String
-        /// The port.
-        package let port: Int
-        /// Whether only this host can reach it.
-        package let isLoopback: Bool
-    }
-
     private init(
-        listener: CoordinationListener,
+        _ configuration: CoordinationConfiguration,
+        ports: Ports,
         relay: RelayService,
-        address: BoundAddress,
         serverURL: String,
         serverKey: MachinePublicKey,
         registry: NodeRegistry,
-        domain: String,
+        probes: HostProbes,
         check: (@Sendable (String) async -> Bool)?,
         logger: Logger
-    ) {
-        self.listener = listener
+    ) throws {
+        self.ports = ports
         self.relay = relay
-        self.address = address
         self.serverURL = serverURL
         self.serverKey = serverKey
         self.registry = registry
         self.logger = logger
-        routes = NoiseRoutes(registry: registry, logger: logger)
+        address = ports.address
+        localURL = ports.localURL
+        certificateName = ports.ownCertificate?.certName
+        tls = configuration.tls
+        trust = configuration.trustedProxies
+        routes = NoiseRoutes(registry: registry, packer: try MapPacker(), logger: logger)
         outer = OuterRoutes(
             serverKey: serverKey,
-            page: LoginPage(registry: registry, check: check, domain: domain)
+            page: LoginPage(registry: registry, check: check, domain: configuration.rules.domain),
+            probes: probes
         )
     }
 
@@ -90,9 +88,11 @@ package final class CoordinationServer: Service {
         logger: Logger
     ) async throws -> CoordinationServer {
         let serverKey = try await serverKey(persistence)
-        let listener = try await CoordinationListener.bind(configuration.listen, serverKey: serverKey, group: group)
-        let address = BoundAddress(listener.channel.channel.localAddress)
-        let serverURL = configuration.publicURL ?? "http://\(address.authority)"
+        let ports = try await Ports.bind(configuration, persistence: persistence, serverKey: serverKey, group: group)
+        let scheme = configuration.tls == nil ? "http" : "https"
+        let serverURL = configuration.publicURL ?? "\(scheme)://\(ports.address.authority)"
+        let publicHost = host(of: serverURL) ?? ports.address.host
+        let probes = HostProbes(names: names(of: publicHost, ports.address, configuration.regions))
         do {
             let registry = try await NodeRegistry(
                 rules: configuration.rules,
@@ -104,27 +104,27 @@ package final class CoordinationServer: Service {
             )
             let relay = try await RelayService.start(
                 configuration,
-                publicHost: host(of: serverURL) ?? address.host,
+                publicHost: publicHost,
+                names: probes.names,
                 persistence: persistence,
                 admittedKeys: registry.admittedKeys,
                 group: group,
                 logger: logger
             )
             await registry.setDERPMap(relay.map)
-            return CoordinationServer(
-                listener: listener,
+            return try CoordinationServer(
+                configuration,
+                ports: ports,
                 relay: relay,
-                address: address,
                 serverURL: serverURL,
                 serverKey: serverKey.publicKey,
                 registry: registry,
-                domain: configuration.rules.domain,
-                check: isReachedFromHereAlone(address, configuration.publicURL) ? nil : approvalCheck,
+                probes: probes,
+                check: isReachedFromHereAlone(ports.address, configuration.publicURL) ? nil : approvalCheck,
                 logger: logger
             )
         } catch {
-            // The error that matters is the one that stopped us.
-            try? await listener.channel.channel.close()
+            await ports.close()
             throw error
         }
     }
@@ -137,7 +137,24 @@ package final class CoordinationServer: Service {
     }
 
     /// The host in a URL of ours.
-    private static func host(of url: String) -> String? { (try? ControlURL(url))?.host }
+    static func host(of url: String) -> String? { (try? ControlURL(url))?.host }
+
+    /// What we know of the addresses behind our own names.
+    private static func names(
+        of publicHost: String,
+        _ address: BoundAddress,
+        _ regions: [DERPRegion]
+    ) -> [String: [String]] {
+        var names: [String: [String]] = [:]
+        for node in regions.flatMap(\.nodes) {
+            let addresses = [node.ipv4, node.ipv6].filter { IPAddress($0) != nil }
+            if !addresses.isEmpty { names[node.hostName.lowercased()] = addresses }
+        }
+        if IPAddress(publicHost) == nil, IPAddress(address.host)?.isUnspecified == false {
+            names[publicHost.lowercased()] = [address.host]
+        }
+        return names
+    }
 
     /// The Noise key; without it every client would have to be logged in anew by hand, so it is kept for ever.
     private static func serverKey(_ persistence: any CoordinationPersistence) async throws -> MachinePrivateKey {
@@ -148,11 +165,15 @@ package final class CoordinationServer: Service {
 
     /// Serves until the task is cancelled or the service group shuts down; then streams end cleanly.
     package func run() async throws {
-        logger.notice("coordination server runs", metadata: ["url": "\(serverURL)", "key": "\(serverKey.short)"])
+        var facts: Logger.Metadata = ["url": "\(serverURL)", "key": "\(serverKey.short)"]
+        if let certificateName { facts["certificate"] = "\(certificateName)" }
+        logger.notice("coordination server runs", metadata: facts)
         do {
             try await withThrowingDiscardingTaskGroup { group in
-                group.addTask { try await self.accept() }
+                for listener in ports.listeners { group.addTask { try await self.accept(from: listener) } }
                 group.addTask { try await self.keepTime() }
+                group.addTask { try await self.wakeStreams() }
+                group.addTask { try await self.renewCertificate() }
                 group.addTask { try await self.awaitShutdown() }
             }
         } catch is CancellationError {
@@ -164,20 +185,32 @@ package final class CoordinationServer: Service {
         logger.notice("coordination server stopped")
     }
 
-    private func accept() async throws {
-        try await listener.channel.executeThenClose { accepted in
-            try await withThrowingDiscardingTaskGroup { group in
-                for try await connection in accepted {
-                    group.addTask { await self.serve(connection) }
-                }
-            }
-        }
-    }
-
     private func keepTime() async throws {
         while true {
             try await Task.sleep(for: .seconds(1))
             relay.disconnect(await registry.tick())
+        }
+    }
+
+    private func wakeStreams() async throws {
+        for await _ in registry.pulses {
+            await registry.wakeStreams()
+            try await Task.sleep(for: CoordinationDefaults.beat)
+        }
+    }
+
+    /// Takes up a certificate that was renewed on disk.
+    private func renewCertificate() async throws {
+        guard case .given(_, let renewed) = tls, let certificate = ports.certificate else { return }
+        while true {
+            try await Task.sleep(for: CoordinationDefaults.certificateCheckInterval)
+            guard let configuration = renewed() else { continue }
+            do {
+                try certificate.replace(configuration)
+                logger.notice("certificate renewed")
+            } catch {
+                logger.warning("renewed certificate not usable", metadata: ["error": "\(error)"])
+            }
         }
     }
 
@@ -188,105 +221,4 @@ package final class CoordinationServer: Service {
         for _ in 0..<50 where await registry.streamCount > 0 { try await Task.sleep(for: .milliseconds(20)) }
         throw CancellationError()
     }
-
-    private func serve(_ accepted: CoordinationListener.Accepted) async {
-        do {
-            let connection = try await accepted.get()
-            let address = connection.channel.remoteAddress?.ipAddress
-            await limiter.withPlace(for: address.flatMap { IPAddress($0) }) {
-                switch connection {
-                case .noise(let session):
-                    await limiter.withPlace(for: session.machineKey) { await serve(session, remoteAddress: address) }
-                case .plain(let channel):
-                    await serve(channel)
-                }
-            }
-            connection.channel.close(promise: nil)
-        } catch {
-            logger.trace("connection refused", metadata: ["error": "\(error)"])
-        }
-    }
-
-    private func serve(_ session: ControlServerConnection, remoteAddress: String?) async {
-        await withTaskCancellationHandler {
-            await withDiscardingTaskGroup { group in
-                do {
-                    for try await stream in session.streams {
-                        group.addTask {
-                            await self.routes.serve(
-                                stream,
-                                machineKey: session.machineKey,
-                                remoteAddress: remoteAddress
-                            )
-                        }
-                    }
-                } catch {
-                    self.logger.trace("session ended", metadata: ["error": "\(error)"])
-                }
-                group.cancelAll()
-            }
-        } onCancel: {
-            session.channel.close(promise: nil)
-        }
-    }
-
-    private func serve(_ channel: NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>) async {
-        do {
-            try await channel.executeThenClose { inbound, outbound in
-                try await serve(inbound, outbound)
-            }
-        } catch {
-            logger.trace("connection ended", metadata: ["error": "\(error)"])
-        }
-    }
-
-    private func serve(
-        _ inbound: NIOAsyncChannelInboundStream<HTTPServerRequestPart>,
-        _ outbound: NIOAsyncChannelOutboundWriter<HTTPServerResponsePart>
-    ) async throws {
-        var reader = HTTPCallReader(inbound.makeAsyncIterator(), limit: OuterRoutes.maximumBodyByteCount)
-        do {
-            while let call = try await reader.next() {
-                var reply = await outer.reply(to: call)
-                let isLast = !call.head.isKeepAlive
-                if isLast { reply.headers.replaceOrAdd(name: "connection", value: "close") }
-                try await Self.send(reply, withBody: call.head.method != .HEAD, outbound)
-                if isLast { return }
-            }
-        } catch let failure as HTTPCallFailure where failure != .incomplete {
-            var reply =
-                failure == .bodyTooLarge
-                ? HTTPReply.text(.payloadTooLarge, "request body too large\n")
-                : HTTPReply.text(.badRequest, "invalid upgrade request\n")
-            reply.headers.replaceOrAdd(name: "connection", value: "close")
-            try await Self.send(reply, withBody: true, outbound)
-        }
-    }
-
-    private static func send(
-        _ reply: HTTPReply,
-        withBody: Bool,
-        _ outbound: NIOAsyncChannelOutboundWriter<HTTPServerResponsePart>
-    ) async throws {
-        try await outbound.write(.head(reply.head(version: .http1_1)))
-        if withBody { try await outbound.write(.body(.byteBuffer(reply.body))) }
-        try await outbound.write(.end(nil))
-    }
-}
-
-extension CoordinationServer.BoundAddress {
-    /// Names a place that was bound.
-    init(host: String, port: Int) {
-        self.host = host
-        self.port = port
-        isLoopback = host.hasPrefix("127.") || host == "::1" || host == "localhost"
-    }
-
-    /// Reads a channel's local address.
-    init(_ address: SocketAddress?) {
-        self.init(host: address?.ipAddress ?? "", port: address?.port ?? 0)
-    }
-
-    /// `host:port` for a URL.
-    var authority: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }

@@ -48,12 +48,28 @@ struct HTTPReply: Sendable {
         )
     }
 
+    /// Status 405, and what is allowed instead.
+    static func methodNotAllowed(_ methods: String) -> HTTPReply {
+        var reply = text(.methodNotAllowed, "method not allowed\n")
+        reply.headers.add(name: "allow", value: methods)
+        return reply
+    }
+
+    /// Status 429, and when to come back.
+    static func tooManyRequests(_ text: String, after seconds: Int) -> HTTPReply {
+        var reply = self.text(.tooManyRequests, text)
+        reply.headers.add(name: "retry-after", value: String(seconds))
+        return reply
+    }
+
     /// No body.
     static func empty(_ status: HTTPResponseStatus) -> HTTPReply { HTTPReply(status: status) }
 
     /// Head with the length set.
     func head(version: HTTPVersion) -> HTTPResponseHead {
         var headers = headers
+        // A 204 has no body whose length could be told.
+        guard status != .noContent else { return HTTPResponseHead(version: version, status: status, headers: headers) }
         headers.replaceOrAdd(name: "content-length", value: String(body.readableBytes))
         return HTTPResponseHead(version: version, status: status, headers: headers)
     }

@@ -45,6 +45,13 @@ struct LoginPage: Sendable {
         return Self.html(.ok, title: "Done", "<p>The machine is joining. You may close this page.</p>")
     }
 
+    /// The page that clients name while their machine waits for approval.
+    static let administration = html(
+        .ok,
+        title: "Administration",
+        "<p>Machines that wait are listed and let in with the command line or the API of this server's host.</p>"
+    )
+
     private static let ended = html(
         .notFound,
         title: "No such login",

@@ -9,12 +9,18 @@ import WarrenCrypto
 /// What the server answers inside a Noise session, one request stream at a time.
 struct NoiseRoutes: Sendable {
     let registry: NodeRegistry
+    let packer: MapPacker
     let logger: Logger
 
     private typealias Outbound = NIOAsyncChannelOutboundWriter<HTTPServerResponsePart>
 
-    /// Serves one stream of a session; whatever fails ends the stream alone.
-    func serve(_ stream: ControlServerStream, machineKey: MachinePublicKey, remoteAddress: String?) async {
+    /// Serves one stream of a session, or refuses it when the session has enough of them; whatever fails ends the stream alone.
+    func serve(
+        _ stream: ControlServerStream,
+        machineKey: MachinePublicKey,
+        remoteAddress: String?,
+        isAccepted: Bool
+    ) async {
         do {
             try await stream.executeThenClose { inbound, outbound in
                 var reader = HTTPCallReader(
@@ -23,6 +29,9 @@ struct NoiseRoutes: Sendable {
                 )
                 do {
                     guard let call = try await reader.next() else { return }
+                    guard isAccepted else {
+                        return try await Self.send(.tooManyRequests("too many requests at once\n", after: 1), outbound)
+                    }
                     try await answer(
                         call,
                         stream.channel,
@@ -51,16 +60,37 @@ struct NoiseRoutes: Sendable {
         case (.POST, "/machine/map"):
             try await map(call, channel, outbound, machineKey: machineKey)
         case (.POST, "/machine/register"):
-            let reply = try await register(call, channel, machineKey: machineKey, remoteAddress: remoteAddress)
+            var reply: HTTPReply?
+            do {
+                reply = try await register(call, channel, machineKey: machineKey, remoteAddress: remoteAddress)
+            } catch {
+                // Without an answer the client would take the connection for broken, and come back at once.
+                logger.error("registration failed", metadata: ["error": "\(error)"])
+                reply = .text(.internalServerError, "internal error\n")
+            }
             if let reply { try await Self.send(reply, outbound) }
+        case (_, let path) where path.hasPrefix(CoordinationConstants.questionPath):
+            try await Self.send(await takeAnswer(call, machineKey: machineKey), to: call.head.method, outbound)
         default:
-            try await Self.send(try Self.other(call), outbound)
+            try await Self.send(try Self.other(call), to: call.head.method, outbound)
         }
     }
 
-    private static func send(_ reply: HTTPReply, _ outbound: Outbound) async throws {
+    private func takeAnswer(_ call: HTTPCall, machineKey: MachinePublicKey) async -> HTTPReply {
+        guard call.head.method == .HEAD || call.head.method == .POST else { return .methodNotAllowed("HEAD, POST") }
+        let isAnswer = await registry.takeAnswer(
+            String(call.path.dropFirst(CoordinationConstants.questionPath.count)),
+            isHead: call.head.method == .HEAD,
+            body: call.body,
+            from: machineKey
+        )
+        guard isAnswer else { return .text(.notFound, "not found\n") }
+        return .empty(call.head.method == .HEAD ? .ok : .noContent)
+    }
+
+    private static func send(_ reply: HTTPReply, to method: HTTPMethod = .POST, _ outbound: Outbound) async throws {
         try await outbound.write(.head(reply.head(version: .http2)))
-        if reply.body.readableBytes > 0 { try await outbound.write(.body(.byteBuffer(reply.body))) }
+        if reply.body.readableBytes > 0, method != .HEAD { try await outbound.write(.body(.byteBuffer(reply.body))) }
         try await outbound.write(.end(nil))
     }
 
@@ -84,9 +114,7 @@ struct NoiseRoutes: Sendable {
             switch answer {
             case .respond(let response): return try .json(response)
             case .tooMany(let seconds):
-                var reply = HTTPReply.text(.tooManyRequests, "too many registrations\n")
-                reply.headers.add(name: "retry-after", value: String(seconds))
-                return reply
+                return .tooManyRequests("too many registrations\n", after: seconds)
             case .wait(let waiter):
                 channel.closeFuture.whenComplete { _ in waiter.cancel() }
                 var outcome: LoginOutcome?
@@ -113,7 +141,6 @@ struct NoiseRoutes: Sendable {
         guard let request = Self.decode(MapRequest.self, call.body),
             let compression = MapCompression(rawValue: request.compress)
         else { return try await Self.send(.text(.badRequest, "invalid map request\n"), outbound) }
-        let packer = MapPacker(compression: compression)
         do throws(MapRefusal) {
             switch (request.stream, request.omitPeers) {
             case (true, _):
@@ -121,14 +148,14 @@ struct NoiseRoutes: Sendable {
                     channel.close(promise: nil)
                 }
                 channel.closeFuture.whenComplete { _ in subscription.cancel() }
-                try? await write(subscription, packer, outbound)
+                try? await write(subscription, compression, outbound)
                 await registry.closeStream(subscription.id)
             case (false, true):
                 try await registry.update(request, from: machineKey)
                 try? await Self.send(.empty(.ok), outbound)
             case (false, false):
                 let response = try await registry.fetch(request, from: machineKey)
-                guard let frame = try? packer.pack(response) else { return }
+                guard let frame = try? packer.pack(response, compression) else { return }
                 try? await Self.send(HTTPReply(status: .ok, body: frame), outbound)
             }
         } catch {
@@ -144,7 +171,7 @@ struct NoiseRoutes: Sendable {
     /// Writes a stream until the registry ends it or the client is gone.
     private func write(
         _ subscription: MapSubscription,
-        _ packer: MapPacker,
+        _ compression: MapCompression,
         _ outbound: Outbound
     ) async throws {
         let head = HTTPResponseHead(version: .http2, status: .ok, headers: ["content-type": "application/json"])
@@ -154,11 +181,15 @@ struct NoiseRoutes: Sendable {
             while !isWaiting {
                 switch await registry.work(for: subscription.id) {
                 case .wait: isWaiting = true
-                case .keepAlive: try await outbound.write(.body(.byteBuffer(try packer.keepAlive())))
+                case .keepAlive: try await outbound.write(.body(.byteBuffer(packer.keepAlive(compression))))
                 case .write(let messages):
-                    for message in messages { try await outbound.write(.body(.byteBuffer(try packer.pack(message)))) }
+                    for message in messages {
+                        try await outbound.write(.body(.byteBuffer(try packer.pack(message, compression))))
+                    }
                 case .end(let messages):
-                    for message in messages { try await outbound.write(.body(.byteBuffer(try packer.pack(message)))) }
+                    for message in messages {
+                        try await outbound.write(.body(.byteBuffer(try packer.pack(message, compression))))
+                    }
                     try await outbound.write(.end(nil))
                     return
                 }

@@ -2,10 +2,11 @@ import NIOCore
 import NIOHTTP1
 import WarrenCrypto
 
-/// What the server answers outside Noise: its key, its health, and the login page.
+/// What the server answers outside Noise: its key, its health, probes, and the pages for people.
 struct OuterRoutes: Sendable {
     let serverKey: MachinePublicKey
     let page: LoginPage
+    let probes: HostProbes
 
     /// The answer of `GET /key`.
     private struct KeyDocument: Encodable {
@@ -18,49 +19,50 @@ struct OuterRoutes: Sendable {
 
     /// Answers one request.
     func reply(to call: HTTPCall) async -> HTTPReply {
+        if let reply = probes.reply(to: call.head) { return reply }
         let method = call.head.method
+        let isRead = method == .GET || method == .HEAD
         let path = call.path
-        if path == "/ts2021" { return .text(.badRequest, "missing next protocol\n") }
         if path.hasPrefix("/login/") {
             let id = String(path.dropFirst("/login/".count))
-            switch method {
-            case .GET, .HEAD: return await page.show(id)
-            case .POST: return await page.submit(id, call)
-            default: return Self.notAllowed("GET, HEAD, POST")
-            }
-        }
-        guard method == .GET || method == .HEAD else {
-            return ["/", "/key", "/health"].contains(path)
-                ? Self.notAllowed("GET, HEAD") : .text(.notFound, "not found\n")
+            if isRead { return await page.show(id) }
+            return method == .POST ? await page.submit(id, call) : .methodNotAllowed("GET, HEAD, POST")
         }
         switch path {
-        case "/key": return key(call)
+        case "/ts2021":
+            // Proper upgrades never come here.
+            return isRead || method == .POST
+                ? .text(.badRequest, "missing next protocol\n") : .methodNotAllowed("GET, POST")
+        case "/key": return isRead ? key(call) : .methodNotAllowed("GET, HEAD")
         case "/health":
+            guard isRead else { return .methodNotAllowed("GET, HEAD") }
             return HTTPReply(
                 status: .ok,
                 headers: ["content-type": "application/json"],
                 body: ByteBuffer(string: #"{"status":"pass"}"#)
             )
-        case "/": return .text(.ok, "A coordination server of a private network.\n")
+        case "/admin": return isRead ? LoginPage.administration : .methodNotAllowed("GET, HEAD")
+        case "/":
+            return isRead
+                ? .text(.ok, "A coordination server of a private network.\n") : .methodNotAllowed("GET, HEAD")
         default: return .text(.notFound, "not found\n")
         }
     }
 
     private func key(_ call: HTTPCall) -> HTTPReply {
-        guard let version = call.query("v"), !version.isEmpty else {
-            return .text(.badRequest, "capability version must be set\n")
+        var reply: HTTPReply
+        switch call.query("v") {
+        case nil, "": reply = .text(.badRequest, "capability version must be set\n")
+        case let version? where UInt32(version) == nil:
+            reply = .text(.badRequest, "invalid capability version\n")
+        default:
+            guard let document = try? HTTPReply.json(KeyDocument(publicKey: serverKey)) else {
+                return .text(.internalServerError, "internal error\n")
+            }
+            reply = document
         }
-        guard UInt32(version) != nil else { return .text(.badRequest, "invalid capability version\n") }
-        guard var reply = try? HTTPReply.json(KeyDocument(publicKey: serverKey)) else {
-            return .text(.internalServerError, "internal error\n")
-        }
+        // Browsers that are clients come from pages of other hosts.
         reply.headers.add(name: "access-control-allow-origin", value: "*")
-        return reply
-    }
-
-    private static func notAllowed(_ methods: String) -> HTTPReply {
-        var reply = HTTPReply.text(.methodNotAllowed, "method not allowed\n")
-        reply.headers.add(name: "allow", value: methods)
         return reply
     }
 }

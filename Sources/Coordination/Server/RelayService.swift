@@ -29,6 +29,7 @@ struct RelayService: Sendable {
     static func start(
         _ configuration: CoordinationConfiguration,
         publicHost: String,
+        names: [String: [String]],
         persistence: any CoordinationPersistence,
         admittedKeys: AdmittedKeys,
         group: any EventLoopGroup,
@@ -40,13 +41,15 @@ struct RelayService: Sendable {
         let derpHost = configuration.derp.map { dialledHost($0.host, publicHost) } ?? ""
         if let listen = configuration.derp {
             let own = try await Self.certificate(for: derpHost, persistence)
+            var relayConfiguration = DERPRelayConfiguration(
+                host: listen.host,
+                port: listen.port,
+                privateKey: try await privateKey(persistence),
+                certificate: own
+            )
+            relayConfiguration.names = names
             let started = try await DERPRelay.start(
-                DERPRelayConfiguration(
-                    host: listen.host,
-                    port: listen.port,
-                    privateKey: try await privateKey(persistence),
-                    certificate: own
-                ),
+                relayConfiguration,
                 eventLoop: group.next(),
                 logger: logger,
                 admits: { admittedKeys.contains($0) }
@@ -92,7 +95,7 @@ struct RelayService: Sendable {
             }
         }
         return RelayService(
-            map: map(of: nodes),
+            map: map(of: nodes, beside: configuration.regions),
             derpAddress: derpAddress,
             stunAddress: stunAddress,
             relay: relay,
@@ -112,10 +115,20 @@ struct RelayService: Sendable {
         await stun?.shutdown()
     }
 
-    private static func map(of nodes: [DERPNode]) -> DERPMap {
-        guard !nodes.isEmpty else { return DERPMap(omitDefaultRegions: true) }
-        let region = DERPRegion(regionID: regionID, regionCode: "warren", regionName: "Warren", nodes: nodes)
-        return DERPMap(regions: [regionID: region], omitDefaultRegions: true)
+    private static func map(of nodes: [DERPNode], beside others: [DERPRegion]) -> DERPMap {
+        var map = DERPMap(
+            regions: Dictionary(others.map { ($0.regionID, $0) }) { first, _ in first },
+            omitDefaultRegions: true
+        )
+        if !nodes.isEmpty {
+            map.regions[regionID] = DERPRegion(
+                regionID: regionID,
+                regionCode: "warren",
+                regionName: "Warren",
+                nodes: nodes
+            )
+        }
+        return map
     }
 
     private static func node(_ name: String, host: String) -> DERPNode {
@@ -140,11 +153,12 @@ struct RelayService: Sendable {
     }
 
     /// The certificate of a host: clients check the name they dial even when the certificate is pinned.
-    private static func certificate(
+    static func certificate(
         for host: String,
+        purpose: String = "derp",
         _ persistence: any CoordinationPersistence
     ) async throws -> DERPCertificate {
-        let name = "derp-certificate/\(host)"
+        let name = "\(purpose)-certificate/\(host)"
         let fresh = [UInt8](try JSONEncoder().encode(try DERPCertificate.make(host: host)))
         let stored = try await persistence.secret(named: name) { fresh }
         do {

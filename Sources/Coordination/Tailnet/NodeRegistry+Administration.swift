@@ -38,7 +38,7 @@ extension NodeRegistry {
     /// The nodes in the order of their numbers, and whether each is online.
     package func nodes() -> [(node: NodeRecord, dnsName: String, isOnline: Bool)] {
         state.nodes.values.sorted { $0.id < $1.id }.map {
-            ($0, state.dnsName(of: $0.givenName), presences[$0.id]?.isOnline ?? false)
+            ($0, state.dnsName(of: $0.givenName), onlineNodes.contains($0.id))
         }
     }
 
@@ -57,6 +57,7 @@ extension NodeRegistry {
         let farewell = MapBuilder.farewell(builder().selfNode(node), now: time)
         state.removeNode(id, now: time)
         presences[id] = nil
+        onlineNodes.remove(id)
         retire(node.nodeKey)
         endStreams(of: id, withKey: nil, farewell: [farewell])
         streamsRemoved(id)
@@ -97,17 +98,17 @@ extension NodeRegistry {
     package func setDERPMap(_ map: DERPMap) {
         guard map != derpMap else { return }
         derpMap = map
-        for id in streams.keys {
-            streams[id]?.delta.markDERPMap()
-            streams[id]?.wakeup.yield()
+        for stream in streams.values {
+            stream.delta.markDERPMap()
+            stir(stream)
         }
     }
 
     /// Ends every stream, so that clients come back at once when the server does.
     package func endAllStreams() {
-        for id in streams.keys where streams[id]?.farewell == nil {
-            streams[id]?.farewell = []
-            streams[id]?.wakeup.yield()
+        for stream in streams.values where stream.farewell == nil {
+            stream.farewell = []
+            stream.wakeup.yield()
         }
         for login in Array(waiters.keys) { resolveWaiters(of: login, .stillPending) }
     }

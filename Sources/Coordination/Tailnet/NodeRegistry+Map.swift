@@ -54,10 +54,8 @@ extension NodeRegistry {
         var presence = presences[node.id] ?? Presence()
         presence.offlineAt = nil
         presence.removeAt = nil
-        let wasOnline = presence.isOnline
-        presence.isOnline = true
         presences[node.id] = presence
-        if !wasOnline {
+        if onlineNodes.insert(node.id).inserted {
             state.update(node.id) { $0.wasOnline = true }
             streamsChanged(node.id, .online)
         }
@@ -87,13 +85,12 @@ extension NodeRegistry {
 
     /// What a stream's writer does next; what it returns is taken for written.
     package func work(for id: MapStreamID) -> MapStreamWork {
-        guard var stream = streams[id] else { return .end([]) }
+        guard let stream = streams[id] else { return .end([]) }
         let time = now()
-        defer { streams[id] = stream }
         stream.writingSince = nil
         if let farewell = stream.farewell { return .end(farewell) }
-        guard stream.delta.isEmpty else {
-            let messages = messages(for: &stream)
+        guard stream.delta.isEmpty, stream.questions.isEmpty else {
+            let messages = (stream.delta.isEmpty ? [] : messages(for: stream)) + stream.takeQuestions()
             guard !messages.isEmpty else { return .wait }
             stream.writingSince = time
             stream.keepAliveDue = nextKeepAlive()
@@ -124,7 +121,7 @@ extension NodeRegistry {
     }
 
     /// Turns the marks of a stream into messages, by the present state.
-    private func messages(for stream: inout MapStream) -> [MapResponse] {
+    private func messages(for stream: MapStream) -> [MapResponse] {
         let delta = stream.delta
         stream.delta.clear()
         guard let node = state.nodes[stream.nodeID] else { return [] }
@@ -159,33 +156,47 @@ extension NodeRegistry {
 
     /// Marks a change of a node in every stream.
     func streamsChanged(_ id: NodeID, _ change: NodeChange, includingOwn: Bool = false) {
-        for streamID in streams.keys {
-            if streams[streamID]?.nodeID == id {
+        for stream in streams.values {
+            if stream.nodeID == id {
                 guard includingOwn else { continue }
-                streams[streamID]?.delta.markOwnNode()
+                stream.delta.markOwnNode()
             } else {
-                streams[streamID]?.delta.mark(id, change)
+                stream.delta.mark(id, change)
             }
-            streams[streamID]?.wakeup.yield()
+            stir(stream)
         }
     }
 
     /// Marks a node as gone in every stream of its peers.
     func streamsRemoved(_ id: NodeID) {
-        for streamID in streams.keys where streams[streamID]?.nodeID != id {
-            streams[streamID]?.delta.markRemoved(id)
-            streams[streamID]?.wakeup.yield()
+        for stream in streams.values where stream.nodeID != id {
+            stream.delta.markRemoved(id)
+            stir(stream)
         }
     }
 
     /// Ends a node's streams, those of one key or all, after they have said `farewell`.
     func endStreams(of id: NodeID, withKey key: NodePublicKey?, farewell: [MapResponse]) {
-        for streamID in streams.keys {
-            guard let stream = streams[streamID], stream.nodeID == id, key == nil || stream.nodeKey == key else {
-                continue
-            }
-            streams[streamID]?.farewell = farewell
+        for stream in streams.values where stream.nodeID == id && (key == nil || stream.nodeKey == key) {
+            stream.farewell = farewell
             stream.wakeup.yield()
         }
+    }
+
+    /// Notes that a stream has something to say; with many of them, what happens in one beat is built and packed once.
+    func stir(_ stream: MapStream) {
+        guard !stream.isStirred else { return }
+        stream.isStirred = true
+        stirred.append(stream)
+        pulse.yield()
+    }
+
+    /// Wakes the writers of all streams that have something to say.
+    package func wakeStreams() {
+        for stream in stirred {
+            stream.isStirred = false
+            stream.wakeup.yield()
+        }
+        stirred.removeAll(keepingCapacity: true)
     }
 }

@@ -1,4 +1,5 @@
 import Logging
+import NetTypes
 package import Tailcfg
 package import WarrenCrypto
 
@@ -32,7 +33,7 @@ extension NodeRegistry {
     ) async throws -> RegisterAnswer {
         let time = now()
         let decision = state.decide(request, from: machineKey, now: time)
-        if Self.isThrottled(decision), let seconds = throttle(machineKey, now: time) {
+        if Self.isThrottled(decision), let seconds = throttle(machineKey, remoteAddress, now: time) {
             return .tooMany(retryAfterSeconds: seconds)
         }
         switch decision {
@@ -99,8 +100,14 @@ extension NodeRegistry {
         }
     }
 
-    private func throttle(_ machineKey: MachinePublicKey, now: ControlTime) -> Int? {
-        throttles[machineKey, default: RegisterThrottle(now: now)].take(now: now)
+    /// The seconds to wait when the machine, or the address it calls from, registers too often; this host's own may.
+    private func throttle(_ machineKey: MachinePublicKey, _ remoteAddress: String?, now: ControlTime) -> Int? {
+        let ofMachine = throttles[machineKey, default: .ofMachine(now: now)].take(now: now)
+        guard let address = remoteAddress.flatMap({ IPAddress($0) })?.limitKey, !address.isLoopback else {
+            return ofMachine
+        }
+        let ofAddress = addressThrottles[address, default: .ofAddress(now: now)].take(now: now)
+        return ofMachine ?? ofAddress
     }
 
     private func takeHostinfo(_ request: RegisterRequest, of id: NodeID) {
@@ -118,7 +125,7 @@ extension NodeRegistry {
     /// Makes a new or renewed node durable, and then known.
     func admit(_ enrolment: Enrolment) async throws {
         let node = enrolment.node
-        if node.isEphemeral, presences[node.id]?.isOnline != true {
+        if node.isEphemeral, !onlineNodes.contains(node.id) {
             presences[node.id, default: Presence()].removeAt = now().adding(
                 seconds: CoordinationDefaults.ephemeralInactivitySeconds
             )

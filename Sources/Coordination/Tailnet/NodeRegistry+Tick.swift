@@ -20,6 +20,8 @@ extension NodeRegistry {
             if isLong { resolveWaiters(of: login, .stillPending) }
         }
         throttles = throttles.filter { !$0.value.isFull(now: time) }
+        addressThrottles = addressThrottles.filter { !$0.value.isFull(now: time) }
+        dropOldQuestions(now: time)
         let gone = evictions.filter { $0.value <= time }.map(\.key)
         for key in gone { evictions[key] = nil }
         let ephemeral = presences.filter { $0.value.removeAt.map { $0 <= time } ?? false }.map(\.key)
@@ -33,7 +35,7 @@ extension NodeRegistry {
         for (id, presence) in presences {
             guard let offlineAt = presence.offlineAt, offlineAt <= time else { continue }
             presences[id]?.offlineAt = nil
-            presences[id]?.isOnline = false
+            onlineNodes.remove(id)
             state.update(id) { $0.wasOnline = false }
             streamsChanged(id, .online)
             logger.debug("node offline", metadata: ["node": "\(id)"])

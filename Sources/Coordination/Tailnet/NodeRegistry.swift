@@ -1,4 +1,5 @@
 package import Logging
+import NetTypes
 package import Tailcfg
 import WarrenCrypto
 
@@ -9,9 +10,15 @@ package actor NodeRegistry {
     var state: TailnetState
     var streams: [MapStreamID: MapStream] = [:]
     var presences: [NodeID: Presence] = [:]
+    /// The nodes that peers take for online.
+    var onlineNodes: Set<NodeID> = []
+    /// Streams that have something to say since the last beat.
+    var stirred: [MapStream] = []
     var waiters: [String: [UInt64: AsyncStream<LoginOutcome>.Continuation]] = [:]
     var waiterSince: [UInt64: ControlTime] = [:]
     var throttles: [MachinePublicKey: RegisterThrottle] = [:]
+    var addressThrottles: [IPAddress: RegisterThrottle] = [:]
+    var questions: [String: OpenQuestion] = [:]
     var evictions: [NodePublicKey: ControlTime] = [:]
     var derpMap: DERPMap
     let logger: Logger
@@ -19,18 +26,19 @@ package actor NodeRegistry {
     let publicURL: @Sendable () -> String
     /// The keys that the relay admits, for it to read without waiting.
     package nonisolated let admittedKeys = AdmittedKeys()
+    /// Says that streams have something to say; whoever serves them answers with `wakeStreams`, and not too often.
+    package nonisolated let pulses: AsyncStream<Void>
+    let pulse: AsyncStream<Void>.Continuation
     private let persistence: any CoordinationPersistence
     private var nextNumber: UInt64 = 1
     private var isCommitting = false
     private var commitWaiters: [CheckedContinuation<Void, Never>] = []
 
-    /// Who is connected.
+    /// What is to happen unless a stream opens.
     struct Presence {
-        /// Whether peers take the node for online.
-        var isOnline = false
-        /// When it becomes offline unless a stream opens.
+        /// When the node becomes offline.
         var offlineAt: ControlTime?
-        /// When an ephemeral node is removed unless a stream opens.
+        /// When an ephemeral node is removed.
         var removeAt: ControlTime?
     }
 
@@ -52,6 +60,7 @@ package actor NodeRegistry {
         now: @escaping @Sendable () -> ControlTime,
         logger: Logger
     ) async throws {
+        (pulses, pulse) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         let snapshot = try await persistence.loadSnapshot()
         let state = try TailnetState(rules: rules, snapshot: snapshot)
         self.state = state
@@ -64,7 +73,7 @@ package actor NodeRegistry {
         for node in state.nodes.values {
             var presence = Presence()
             if node.wasOnline {
-                presence.isOnline = true
+                onlineNodes.insert(node.id)
                 presence.offlineAt = time.adding(seconds: CoordinationDefaults.restartGraceSeconds)
             }
             if node.isEphemeral {
@@ -83,9 +92,6 @@ package actor NodeRegistry {
         defer { nextNumber += 1 }
         return nextNumber
     }
-
-    /// The nodes that peers take for online.
-    var onlineNodes: Set<NodeID> { Set(presences.lazy.filter { $0.value.isOnline }.map(\.key)) }
 
     /// A builder for this moment.
     func builder() -> MapBuilder {

@@ -9,6 +9,8 @@ package struct TailnetState: Sendable {
     package let rules: TailnetRules
     /// The nodes by number.
     package private(set) var nodes: [NodeID: NodeRecord] = [:]
+    /// The numbers of the nodes, in order: sorting the nodes for each client's map would cost more than building it.
+    package private(set) var nodeIDs: [NodeID] = []
     /// The auth keys by id.
     package var authKeys: [String: AuthKeyRecord] = [:]
     /// Logins by id, ended ones until their time is over.
@@ -43,6 +45,7 @@ package struct TailnetState: Sendable {
             pool.reserve(node.ipv4)
             nextNodeID = max(nextNodeID, node.id.rawValue + 1)
         }
+        nodeIDs = nodes.keys.sorted()
         for key in snapshot.authKeys { authKeys[key.id] = key }
     }
 
@@ -90,6 +93,7 @@ package struct TailnetState: Sendable {
         let node = make(NodeID(rawValue: nextNodeID), addresses)
         nextNodeID += 1
         nodes[node.id] = node
+        nodeIDs.append(node.id)
         index(node)
         changes.nodes[node.id] = node
         changes.counters[Self.nodeCounter] = nextNodeID
@@ -101,6 +105,7 @@ package struct TailnetState: Sendable {
     @discardableResult
     package mutating func removeNode(_ id: NodeID, now: ControlTime) -> NodeRecord? {
         guard let node = nodes.removeValue(forKey: id) else { return nil }
+        nodeIDs.removeAll { $0 == id }
         unindex(node)
         pool.release(node.ipv4, now: now)
         changes.nodes[id] = nil

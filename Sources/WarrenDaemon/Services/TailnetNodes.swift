@@ -78,7 +78,7 @@ struct TailnetNodes: VMNodeMaker {
         let url =
             switch control {
             // A VM may outlive the server it was made for; its node then says that the URL cannot be used.
-            case .embedded: coordination?.serverURL ?? ""
+            case .embedded: coordination?.localURL ?? ""
             case .url(let url): url.text
             }
         var configuration = TailnetNodeConfiguration(
