@@ -171,7 +171,7 @@ let package = Package(
             name: "Coordination",
             dependencies: [
                 "Transport", "ControlPlane", "DERP", "Tailcfg", "NetWire", "NetTypes", "WarrenCrypto",
-                "WarrenModel", "Store", nioCore, nioPosix, nioHTTP1, nioHTTP2, nioSSL, x509, swiftASN1,
+                "WarrenModel", "Store", nioCore, nioPosix, nioHTTP1, nioHTTP2, nioSSL, nioWebSocket, x509, swiftASN1,
                 crypto, logging, serviceLifecycle,
             ],
             swiftSettings: settings

@@ -4,6 +4,8 @@ package import NIOCore
 import NIOHTTP1
 import NIOPosix
 import NIOSSL
+import NIOWebSocket
+import Transport
 package import WarrenCrypto
 
 /// A DERP relay for registered nodes, with the HTTP answers that clients expect from a DERP host.
@@ -77,9 +79,17 @@ package final class DERPRelay: Sendable {
         limits.maxHeaderFieldCount = 64
         let probes = HostProbes(names: switchboard.configuration.names)
         let upgrader = DERPServerUpgrader(client: bound, serverKey: switchboard.serverKey)
+        let webSocketUpgrader = DERPWebSocketUpgrader(
+            framed: WebSocketServer.upgrader(routes: [DERPConstants.webSocketRoute]) { channel, _, _ in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(bound.value)
+                }
+            },
+            raw: upgrader
+        )
         var configuration = NIOUpgradableHTTPServerPipelineConfiguration<Void>(
             upgradeConfiguration: NIOTypedHTTPServerUpgradeConfiguration(
-                upgraders: [upgrader],
+                upgraders: [upgrader, webSocketUpgrader],
                 notUpgradingCompletionHandler: { channel in
                     channel.eventLoop.makeCompletedFuture {
                         try channel.pipeline.syncOperations.addHandler(DERPHelperHandler(probes: probes))
@@ -132,6 +142,41 @@ enum DERPRelayError: Error {
     case tooManyConnections
     /// The request is no upgrade to DERP.
     case notAnUpgrade
+}
+
+/// `GET /derp` with `Upgrade: WebSocket`: real WebSocket, or what very old clients mean by it, which is DERP by another name.
+private struct DERPWebSocketUpgrader: NIOTypedHTTPServerProtocolUpgrader {
+    let framed: NIOTypedWebSocketServerUpgrader<Void>
+    let raw: DERPServerUpgrader
+
+    var supportedProtocol: String { "websocket" }
+    var requiredUpgradeHeaders: [String] { [] }
+
+    func buildUpgradeResponse(
+        channel: any Channel,
+        upgradeRequest: HTTPRequestHead,
+        initialResponseHeaders: HTTPHeaders
+    ) -> EventLoopFuture<HTTPHeaders> {
+        Self.isFramed(upgradeRequest)
+            ? framed.buildUpgradeResponse(
+                channel: channel,
+                upgradeRequest: upgradeRequest,
+                initialResponseHeaders: initialResponseHeaders
+            )
+            : raw.buildUpgradeResponse(
+                channel: channel,
+                upgradeRequest: upgradeRequest,
+                initialResponseHeaders: initialResponseHeaders
+            )
+    }
+
+    func upgrade(channel: any Channel, upgradeRequest: HTTPRequestHead) -> EventLoopFuture<Void> {
+        Self.isFramed(upgradeRequest)
+            ? framed.upgrade(channel: channel, upgradeRequest: upgradeRequest)
+            : raw.upgrade(channel: channel, upgradeRequest: upgradeRequest)
+    }
+
+    private static func isFramed(_ head: HTTPRequestHead) -> Bool { head.headers.contains(name: "Sec-WebSocket-Key") }
 }
 
 /// `GET /derp` with `Upgrade: DERP`.

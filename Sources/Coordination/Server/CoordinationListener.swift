@@ -3,6 +3,8 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 import NIOSSL
+import NIOWebSocket
+import Transport
 import WarrenCrypto
 
 /// A client's connection once it is known what it speaks.
@@ -73,7 +75,7 @@ struct CoordinationListener: Sendable {
         )
         let configuration = NIOUpgradableHTTPServerPipelineConfiguration<CoordinationConnection>(
             upgradeConfiguration: NIOTypedHTTPServerUpgradeConfiguration(
-                upgraders: [upgrader],
+                upgraders: [upgrader, webSocketUpgrader(serverKey: serverKey)],
                 notUpgradingCompletionHandler: { channel in
                     channel.eventLoop.makeCompletedFuture { .plain(try plain(channel)) }
                 }
@@ -84,6 +86,31 @@ struct CoordinationListener: Sendable {
         )
         accepted.whenComplete { _ in deadline.cancel() }
         return accepted
+    }
+
+    /// The same over WebSocket, for browsers and for clients behind proxies that let nothing else through.
+    private static func webSocketUpgrader(
+        serverKey: MachinePrivateKey
+    ) -> NIOTypedWebSocketServerUpgrader<CoordinationConnection> {
+        WebSocketServer.upgrader(
+            routes: [ControlConstants.webSocketRoute],
+            accepts: { head, _ in
+                if case .success = ControlUpgrade.initiation(inQueryOf: head) { true } else { false }
+            },
+            upgraded: { channel, head, _ in
+                switch ControlUpgrade.initiation(inQueryOf: head) {
+                case .failure(let refusal): channel.eventLoop.makeFailedFuture(refusal)
+                case .success(let initiation):
+                    // Browser clients take no early payload.
+                    ControlServerConnection.accept(
+                        on: channel,
+                        initiation: initiation,
+                        serverKey: serverKey,
+                        earlyPayload: nil
+                    ).map { .noise($0, head.headers) }
+                }
+            }
+        )
     }
 
     private static func plain(
