@@ -264,4 +264,66 @@ struct NeighborDiscoveryTests {
                 .verdict == .drop(.linkLocal)
         )
     }
+
+    @Test func `errors about IPv6 packets are told by their codes, quote what fits and obey what may not be told`()
+        throws
+    {
+        let link = GuestSide.link()
+        let frame = GuestSide.datagramIPv6(to: GuestSide.peerIPv6, port: 9, [UInt8](repeating: 3, count: 1232))
+        let packet = Array(frame[14...])
+        let cases: [(GuestICMPError, type: UInt8, code: UInt8, rest: UInt32)] = [
+            (.networkUnreachable, 1, 0, 0), (.hostUnreachable, 1, 3, 0), (.prohibited, 1, 1, 0),
+            (.portUnreachable, 1, 4, 0), (.protocolUnreachable, 4, 1, 6), (.tooBig(mtu: 1280), 2, 0, 1280),
+        ]
+        for (kind, type, code, rest) in cases {
+            let told = link.error(kind, for: packet.span)
+            let received = try ReceivedIPv6(Array(try #require(told).readableBytesView))
+            let message = try received.icmp
+            #expect(message.kind.rawValue == type && message.code == code && message.restOfHeader == rest)
+            #expect(received.header.destination == GuestSide.ipv6)
+            #expect(received.payload.count == 1240 && Array(received.payload[8...]) == Array(packet[..<1232]))
+        }
+        let aboutError = Array(
+            GuestSide.message(ICMPv6Message(kind: .packetTooBig), [1], to: GuestSide.peerIPv6)[14...]
+        )
+        let aboutGroup = Array(
+            GuestSide.message(ICMPv6Message(kind: .echoRequest), [1], to: .allNodes)[14...]
+        )
+        for packet in [aboutError, aboutGroup] {
+            let told = link.error(.hostUnreachable, for: packet.span)
+            #expect(told == nil)
+        }
+    }
+
+    @Test func `no truncation or mutation of what a guest says on its link traps`() {
+        let link = GuestSide.link()
+        let seeds = [
+            solicitation(for: GuestSide.router),
+            GuestSide.discovery(
+                .routerSolicitation(options: [.sourceLinkLayerAddress(GuestSide.guest)]),
+                to: .allRouters
+            ),
+            GuestSide.datagramIPv6(to: GuestSide.peerIPv6, port: 9, [UInt8](repeating: 1, count: 100)),
+            GuestSide.message(ICMPv6Message(kind: .echoRequest), [1, 2], to: TailnetAddresses.serviceIPv6),
+        ]
+        var generator = SeededGenerator(seed: 11)
+        func check(_ frame: [UInt8]) {
+            let (verdict, packet) = link.receive(frame)
+            guard case .forward(let parsed) = verdict else { return }
+            #expect(parsed.source == .v6(GuestSide.ipv6) && parsed.byteCount == packet.count)
+        }
+        for seed in seeds {
+            for count in 0...seed.count { check(Array(seed[..<count])) }
+            for _ in 0..<2000 {
+                var mutated = seed
+                for _ in 0..<Int.random(in: 1...4, using: &generator) {
+                    mutated[Int.random(in: 14..<seed.count, using: &generator)] = .random(
+                        in: 0...255,
+                        using: &generator
+                    )
+                }
+                check(mutated)
+            }
+        }
+    }
 }

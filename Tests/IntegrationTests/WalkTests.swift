@@ -44,6 +44,10 @@ struct WalkTests {
             #expect(ping.exitCode == 0, "\(ping)")
             let full = try await api.shell("web", "ping -c 1 -w 10 db.warren.internal")
             #expect(full.exitCode == 0, "\(full)")
+            let addresses = try await api.send(.GET, "/v1/vms/db").json.network?.addresses?.array ?? []
+            let ipv6 = try #require(addresses.compactMap(\.string).first { $0.contains(":") })
+            let overIPv6 = try await api.shell("web", "ping -c 2 -w 10 \(ipv6)")
+            #expect(overIPv6.exitCode == 0, "\(overIPv6)")
             let fetched = try await api.shell("web", "wget -q -O - http://db/20MiB | wc -c", timeout: "80s")
             #expect(fetched.output.trimmingCharacters(in: .whitespacesAndNewlines) == "\(20 << 20)", "\(fetched)")
 
@@ -196,10 +200,11 @@ struct WalkTests {
 }
 
 extension API {
-    /// Waits until the guest's own DHCP client has its tailnet address.
+    /// Waits until the guest's own DHCP clients have its tailnet addresses.
     func waitForLease(_ vm: String) async throws {
+        let found = ["inet 100\\.", "inet6 fd7a:115c:a1e0:"].map { "ip addr show eth0 | grep -q '\($0)'" }
         let leased = try await Poll.until(within: .seconds(20)) {
-            try await shell(vm, "ip -4 addr show eth0 | grep -q 'inet 100\\.'").exitCode == 0
+            try await shell(vm, found.joined(separator: " && ")).exitCode == 0
         }
         guard leased else {
             throw HarnessError("\(vm) has no lease: \(try await shell(vm, "ip addr; ps; dmesg | tail -5"))")
