@@ -22,6 +22,8 @@ package enum QEMUDefaults {
     package static let maxAgentLine = 3 << 20
     /// The longest line of a shim: 4 KiB of last words, escaped.
     package static let maxShimLine = 64 << 10
+    /// The state of all devices: under half a MiB measured, and more only if a guest has made it so.
+    package static let maxDeviceState = 16 << 20
     /// How long the KVM probe may boot; a working one takes a tenth.
     package static let probeTimeout: Duration = .seconds(5)
 }

@@ -41,11 +41,18 @@ package actor Hypervisor {
     private let configuration: Configuration
     private let probe: AcceleratorProbe
     private let group: any EventLoopGroup
+    private let templates: TemplateLibrary?
     private var installation: QEMUInstallation?
 
-    /// A hypervisor that has not looked for QEMU yet.
-    package init(configuration: Configuration, group: any EventLoopGroup, logger: Logger) {
+    /// A hypervisor that has not looked for QEMU yet; without templates every guest boots.
+    package init(
+        configuration: Configuration,
+        templates: TemplateLibrary? = nil,
+        group: any EventLoopGroup,
+        logger: Logger
+    ) {
         self.configuration = configuration
+        self.templates = templates
         self.group = group
         probe = AcceleratorProbe(setting: configuration.accelerator, logger: logger)
     }
@@ -67,17 +74,33 @@ package actor Hypervisor {
         try await probe.accelerator(for: try await found(), kernel: image.path(of: image.manifest.kernel))
     }
 
-    /// Starts the QEMU of a VM; returns when its monitor answers.
+    /// A guest that was started.
+    struct LaunchedGuest {
+        /// Its QEMU.
+        let process: QEMUProcess
+        /// What executes its code.
+        let accelerator: Accelerator
+        /// The saved guest that it is a copy of: it stands still, and does not know who it is.
+        var template: Template?
+        /// Why it had to boot, though there was a saved guest to copy.
+        var coldBootReason: String?
+    }
+
+    /// Starts the QEMU of a VM, as a copy of a saved guest where there is one; returns when its monitor answers.
     ///
     /// - Throws: `QEMUError`.
-    func launch(_ spec: VMSpec, image: Image, directory: VMDirectory, slot: Int) async throws -> (
-        QEMUProcess, Accelerator
-    ) {
+    func launch(
+        _ spec: VMSpec,
+        image: Image,
+        directory: VMDirectory,
+        slot: Int,
+        usesTemplates: Bool
+    ) async throws -> LaunchedGuest {
         let installation = try await found()
         let accelerator = try await accelerator(for: image)
         var arguments = image.manifest.kernelArguments
         if let extra = spec.kernelArgs, !extra.isEmpty { arguments += " " + extra }
-        let launch = QEMULaunch(
+        var launch = QEMULaunch(
             machine: installation.machine,
             accelerator: accelerator,
             cpus: spec.cpus,
@@ -87,23 +110,56 @@ package actor Hypervisor {
             kernelArguments: arguments,
             hasNetwork: spec.networkInterface != nil
         )
-        let process = try await QEMUProcess.launch(
-            launch,
-            as: user(slot: slot),
-            in: directory,
-            configuration: QEMUProcess.Configuration(
-                shim: configuration.shim,
-                qemu: installation.path,
-                consoleLogKiB: configuration.consoleLogKiB
-            ),
-            group: group
+        let process = QEMUProcess.Configuration(
+            shim: configuration.shim,
+            qemu: installation.path,
+            consoleLogKiB: configuration.consoleLogKiB
         )
-        return (process, accelerator)
+        // Arguments of the user's own make a shape that hardly anybody asks for again.
+        var template: Template?
+        if usesTemplates, let templates, accelerator == .tcg, spec.kernelArgs == nil, image.manifest.allowsTemplates,
+            let shape = TemplateShape(launch, image: image, installation: installation)
+        {
+            template = await templates.template(for: shape)
+            if let template {
+                launch.memory = .cloned(holder: template.folder + "/shim.sock", state: template.statePath)
+            } else {
+                await templates.request(shape, launch: launch, process: process, user: user(slot: -1))
+            }
+        }
+        func start() async throws -> QEMUProcess {
+            // Whoever takes up this guest after a crash of the daemon must know what it is.
+            try directory.setNameless(template != nil)
+            return try await QEMUProcess.launch(
+                launch,
+                as: user(slot: slot),
+                in: directory,
+                configuration: process,
+                group: group
+            )
+        }
+        do {
+            return LaunchedGuest(process: try await start(), accelerator: accelerator, template: template)
+        } catch {
+            guard let unusable = template else { throw error }
+            try Task.checkCancellation()
+            let reason = TemplateError(error).message
+            await reject(unusable, because: reason)
+            template = nil
+            launch.memory = .own
+            return LaunchedGuest(process: try await start(), accelerator: accelerator, coldBootReason: reason)
+        }
     }
 
-    /// As root every VM has a user id of its own, so that one escaped QEMU does not reach the sockets of another.
+    /// Takes note that a copy of a saved guest did not run.
+    func reject(_ template: Template, because reason: String) async {
+        await templates?.reject(template, because: reason)
+    }
+
+    /// As root every VM has a user id of its own, so that one escaped QEMU does not reach the sockets of another; slot -1 is for
+    /// guests that are saved.
     private func user(slot: Int) -> QEMUUser {
-        geteuid() == 0 ? .own(uid: configuration.firstUID + UInt32(slot)) : .daemon
+        geteuid() == 0 ? .own(uid: UInt32(Int(configuration.firstUID) + slot)) : .daemon
     }
 }
 

@@ -1,7 +1,6 @@
 import FoundationEssentials
 import Glibc
 import Synchronization
-import WarrenCrypto
 package import WarrenModel
 
 /// The guest images on this host: one folder each, with an `image.json` that names its files and their digests.
@@ -61,7 +60,7 @@ package final class ImageLibrary: Sendable {
             let path = image.path(of: file)
             guard let identity = FileIdentity(path: path) else { throw .unreadable(image.name, file: file.file) }
             if checked.withLock({ $0[path] }) == identity { continue }
-            guard let digest = Self.digest(path: path) else { throw .unreadable(image.name, file: file.file) }
+            guard let digest = FileDigest.sha256(path: path) else { throw .unreadable(image.name, file: file.file) }
             guard digest == file.sha256.lowercased() else { throw .damaged(image.name, file: file.file) }
             checked.withLock { $0[path] = identity }
         }
@@ -82,21 +81,6 @@ package final class ImageLibrary: Sendable {
 
     // A manifest of a few hundred octets is usual; a megabyte is no manifest.
     private static let manifestByteLimit = 1 << 20
-
-    private static func digest(path: String) -> String? {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
-        var hash = SHA256()
-        var buffer = [UInt8](repeating: 0, count: 1 << 20)
-        while true {
-            let count = buffer.withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
-            if count < 0 { return nil }
-            if count == 0 { break }
-            hash.update(buffer.span.extracting(first: count))
-        }
-        return hash.finalize().map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-    }
 }
 
 /// One image on this host.
@@ -140,6 +124,11 @@ package struct ImageManifest: Hashable, Sendable, Codable {
     package let minimumMemoryMiB: Int
     /// Which guest agent answers: `warren`, `qemu-ga`, or absent for none.
     package let agent: String?
+    /// `false` when guests of this image must not begin as copies of a saved one.
+    package let template: Bool?
+
+    /// Whether a saved guest of this image may be copied: its agent has to tell each copy who it is.
+    package var allowsTemplates: Bool { agent == "warren" && template != false }
 }
 
 /// Why an image cannot be used.
@@ -171,22 +160,5 @@ package enum ImageError: Error, Hashable, Sendable {
                 message: "Image \(name) is of a format or an architecture that is not served."
             )
         }
-    }
-}
-
-/// What tells that a file is still the one that was looked at.
-private struct FileIdentity: Hashable {
-    let device: UInt
-    let inode: UInt
-    let byteCount: Int64
-    let changedNanoseconds: Int64
-
-    init?(path: String) {
-        var status = stat()
-        guard stat(path, &status) == 0 else { return nil }
-        device = UInt(status.st_dev)
-        inode = UInt(status.st_ino)
-        byteCount = Int64(status.st_size)
-        changedNanoseconds = Int64(status.st_ctim.tv_sec) * 1_000_000_000 + Int64(status.st_ctim.tv_nsec)
     }
 }

@@ -333,7 +333,10 @@ package actor VMRegistry: Service {
 
 extension VMDriver {
     /// What a waiting request looks at.
-    var standing: (record: VMRecord, isAgentReady: Bool, isFinished: Bool) { (record, isAgentReady, isFinished) }
+    var standing: (record: VMRecord, isAgentReady: Bool, isFinished: Bool) {
+        // The agent of a copy answers before the state is written.
+        (record, isAgentReady && record.status.state == .running, isFinished)
+    }
 
     /// Runs a program in the guest.
     func exec(_ request: ExecRequest) async throws(VMError) -> ExecAnswer {

@@ -29,12 +29,14 @@ struct DaemonParts {
         let group = MultiThreadedEventLoopGroup.singleton
         let policy = TargetPolicy(configuration)
         let coordination = try await CoordinationServer.start(configuration.control, database: database, group: group)
+        let templates = TemplateLibrary.make(configuration, state, group: group)
         let host = Self.host(
             configuration,
             state,
             database,
             policy,
             group,
+            templates: templates,
             coordination: coordination
         )
         let registry = VMRegistry(host: host)
@@ -76,7 +78,7 @@ struct DaemonParts {
         )
         services =
             [EventTrimming(database: database, logger: logger), dispatcher] + [coordination].compactMap { $0 }
-            + [NodeCleanup(host: host), registry] + listeners
+            + [NodeCleanup(host: host)] + [templates].compactMap { $0 } + [registry] + listeners
     }
 
     private static func host(
@@ -85,6 +87,7 @@ struct DaemonParts {
         _ database: WarrenDatabase,
         _ policy: TargetPolicy,
         _ group: MultiThreadedEventLoopGroup,
+        templates: TemplateLibrary?,
         coordination: CoordinationServer?
     ) -> VMHost {
         let installed = InstalledFiles()
@@ -102,6 +105,7 @@ struct DaemonParts {
                     accelerator: .init(vms.accelerator),
                     consoleLogKiB: vms.consoleLogKiB
                 ),
+                templates: templates,
                 group: group,
                 logger: Logger(label: "warren.qemu")
             ),

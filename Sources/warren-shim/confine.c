@@ -115,6 +115,8 @@ static void enter_own_root(const struct options *options) {
     for (size_t i = 0; i < options->exposed_count; i++) show(options->exposed[i], options->exposed[i], true);
     for (size_t i = 0; i < COUNT(device_paths); i++) show(device_paths[i], device_paths[i], false);
     if (options->device) show(options->device, options->device, false);
+    // A memory that came as a descriptor has no other name; of /proc there is nothing but that.
+    if (options->memory >= 0) show("/proc/self/fd/", "/proc/self/fd", false);
     // At its own name, so that whoever lists processes sees whose QEMU this is.
     char own[4096], name[4096 + 4];
     if (!getcwd(own, sizeof own)) give_up("working directory");
@@ -179,15 +181,22 @@ static void become_qemu(const struct options *options, int monitor, int words, e
     int null = open("/dev/null", O_RDWR);
     // Above everything that is put into place below.
     int high_monitor = fcntl(monitor, F_DUPFD_CLOEXEC, 16), high_words = fcntl(words, F_DUPFD_CLOEXEC, 16);
+    int memory = options->memory < 0 ? -1 : fcntl(options->memory, F_DUPFD_CLOEXEC, 16);
+    int state = options->state < 0 ? -1 : fcntl(options->state, F_DUPFD_CLOEXEC, 16);
     report_to = fcntl(report_to, F_DUPFD_CLOEXEC, 16);
     if (null < 0 || high_monitor < 0 || high_words < 0 || report_to < 0) _exit(127);
+    if ((memory < 0) != (options->memory < 0) || (state < 0) != (options->state < 0)) _exit(127);
     dup2(null, 0);
     dup2(high_words, 1);
     dup2(high_words, 2);
     dup2(high_monitor, 3);
     dup3(report_to, 4, O_CLOEXEC);
     report_to = 4;
-    close_range(5, ~0U, 0);
+    if (memory >= 0) dup2(memory, MEMORY_DESCRIPTOR);
+    if (state >= 0) dup2(state, STATE_DESCRIPTOR);
+    if (memory < 0) close(MEMORY_DESCRIPTOR);
+    if (state < 0) close(STATE_DESCRIPTOR);
+    close_range(STATE_DESCRIPTOR + 1, ~0U, 0);
     if (user_namespace) map_ids(uid, gid);
     // Among the first to go when memory runs out, before the daemon and the shims.
     int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);

@@ -1,7 +1,8 @@
 // The command line: warren-shim run --directory DIR --qemu PATH … -- QEMU-ARGUMENTS
+//                   warren-shim hold --directory DIR --memory-mib N
 //
-// Returns once QEMU answers on its monitor (its status line is on standard output) or could not be started (the reason
-// is on standard error). The shim itself stays behind in a session of its own.
+// `run` returns once QEMU answers on its monitor, `hold` once the memory is there (a status line is on standard output);
+// or the reason why not is on standard error. The shim itself stays behind in a session of its own.
 #include "shim.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +23,9 @@ enum { EXIT_USAGE = 64, EXIT_FAILED = 70, EXIT_RUNNING = 75 };
 static int usage(const char *problem) {
     fprintf(stderr, "warren-shim: %s\n"
             "usage: warren-shim run --directory DIR --qemu PATH --memory-mib N [--cpus N] [--console-kib N]\n"
-            "           [--uid N --gid N] [--device PATH] [--expose PATH]... -- QEMU-ARGUMENTS...\n", problem);
+            "           [--uid N --gid N] [--device PATH] [--expose PATH]... [--memory-from SOCKET] [--state FILE]\n"
+            "           -- QEMU-ARGUMENTS...\n"
+            "       warren-shim hold --directory DIR --memory-mib N\n", problem);
     return EXIT_USAGE;
 }
 
@@ -42,9 +45,9 @@ static const char *parse(int argc, char **argv, struct options *options) {
     static const struct option table[] = {
         {"directory", 1, 0, 'd'}, {"qemu", 1, 0, 'q'}, {"memory-mib", 1, 0, 'm'}, {"cpus", 1, 0, 'c'},
         {"console-kib", 1, 0, 'k'}, {"uid", 1, 0, 'u'}, {"gid", 1, 0, 'g'}, {"device", 1, 0, 'D'},
-        {"expose", 1, 0, 'e'}, {0, 0, 0, 0},
+        {"expose", 1, 0, 'e'}, {"memory-from", 1, 0, 'M'}, {"state", 1, 0, 's'}, {0, 0, 0, 0},
     };
-    *options = (struct options){.cpus = 1, .console_kib = 1024, .uid = -1, .gid = -1};
+    *options = (struct options){.cpus = 1, .console_kib = 1024, .uid = -1, .gid = -1, .memory = -1, .state = -1};
     int letter;
     opterr = 0;
     while ((letter = getopt_long(argc, argv, "+", table, NULL)) != -1) {
@@ -52,6 +55,8 @@ static const char *parse(int argc, char **argv, struct options *options) {
         case 'd': options->directory = optarg; break;
         case 'q': options->qemu = optarg; break;
         case 'D': options->device = optarg; break;
+        case 'M': options->memory_from = optarg; break;
+        case 's': options->state_path = optarg; break;
         case 'm': options->memory_mib = number(optarg); break;
         case 'c': options->cpus = number(optarg); break;
         case 'k': options->console_kib = number(optarg); break;
@@ -67,8 +72,14 @@ static const char *parse(int argc, char **argv, struct options *options) {
     }
     options->arguments = argv + optind;
     options->argument_count = argc - optind;
-    if (!options->directory || !options->qemu || options->qemu[0] != '/') return "--directory and an absolute --qemu are needed";
+    if (!options->directory) return "--directory is needed";
     if (options->memory_mib <= 0 || options->cpus <= 0 || options->console_kib <= 0) return "a number is missing or not one";
+    return NULL;
+}
+
+static const char *check_run(const struct options *options) {
+    if (!options->qemu || options->qemu[0] != '/') return "an absolute --qemu is needed";
+    if (options->state_path && !options->memory_from) return "--state needs --memory-from";
     if (options->uid == -2 || options->gid == -2 || (options->uid < 0) != (options->gid < 0)) return "--uid and --gid go together";
     if (options->uid == 0 || options->gid == 0) return "QEMU does not run as root";
     return NULL;
@@ -76,7 +87,7 @@ static const char *parse(int argc, char **argv, struct options *options) {
 
 // QEMU's directory: what an earlier run left there goes, except the console log.
 static int prepare_run_directory(const struct options *options) {
-    static const char *const sockets[] = {"qmp.sock", "agent.sock", "console.sock", "net.sock"};
+    static const char *const sockets[] = {"qmp.sock", "agent.sock", "console.sock", "net.sock", "state.sock"};
     if (mkdir("jail", 0700) < 0 && errno != EEXIST) return -1;
     if (mkdir("run", 0700) < 0 && errno != EEXIST) return -1;
     int run = open("run", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -110,10 +121,39 @@ static int wait_until_ready(int ready) {
     return running ? 0 : EXIT_FAILED;
 }
 
+// What a shim that stays behind keeps open; everything else that the daemon had open is not its own.
+static int keep_only(int *descriptors, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (descriptors[i] < 0) continue;
+        descriptors[i] = fcntl(descriptors[i], F_DUPFD_CLOEXEC, 64);
+        if (descriptors[i] < 0) return -1;
+    }
+    unsigned next = 3;
+    for (;;) {
+        unsigned nearest = ~0U;
+        for (size_t i = 0; i < count; i++)
+            if (descriptors[i] >= (int)next && (unsigned)descriptors[i] < nearest) nearest = (unsigned)descriptors[i];
+        if (nearest > next) close_range(next, nearest == ~0U ? ~0U : nearest - 1, 0);
+        if (nearest == ~0U) return 0;
+        next = nearest + 1;
+    }
+}
+
+// From here on nothing may tie the shim to the daemon: no terminal, no pipe, no process group.
+static void leave_daemon(void) {
+    setsid();
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    int null = open("/dev/null", O_RDWR);
+    for (int i = 0; i < 3; i++) dup2(null, i);
+}
+
 int main(int argc, char **argv) {
     struct options options;
-    if (argc < 2 || strcmp(argv[1], "run")) return usage("unknown command");
+    bool holds = argc >= 2 && !strcmp(argv[1], "hold");
+    if (argc < 2 || (!holds && strcmp(argv[1], "run"))) return usage("unknown command");
     const char *problem = parse(argc - 1, argv + 1, &options);
+    if (!problem && !holds) problem = check_run(&options);
     if (problem) return usage(problem);
     umask(077);
     if (chdir(options.directory) < 0) return failed(options.directory);
@@ -121,11 +161,19 @@ int main(int argc, char **argv) {
     if (lock < 0) return failed("lock");
     if (flock(lock, LOCK_EX | LOCK_NB) < 0) {
         if (errno != EWOULDBLOCK) return failed("lock");
-        fputs("warren-shim: the VM is running already\n", stderr);
+        fputs(holds ? "warren-shim: the memory is held already\n" : "warren-shim: the VM is running already\n", stderr);
         return EXIT_RUNNING;
     }
-    if (unlink("exit.json") < 0 && errno != ENOENT) return failed("exit.json");
-    if (prepare_run_directory(&options) < 0) return failed("run");
+    if (holds) {
+        options.memory = open_memory(options.memory_mib);
+        if (options.memory < 0) return failed("memory");
+    } else {
+        if (unlink("exit.json") < 0 && errno != ENOENT) return failed("exit.json");
+        if (prepare_run_directory(&options) < 0) return failed("run");
+        if (options.memory_from && (options.memory = receive_memory(options.memory_from)) < 0) return failed(options.memory_from);
+        if (options.state_path && (options.state = open(options.state_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) < 0)
+            return failed(options.state_path);
+    }
     int listener = listen_for_control(), ready[2];
     if (listener < 0) return failed("shim.sock");
     if (pipe2(ready, O_CLOEXEC) < 0) return failed("pipe");
@@ -136,24 +184,11 @@ int main(int argc, char **argv) {
         close(ready[1]);
         return wait_until_ready(ready[0]);
     }
-    // From here on nothing may tie the shim to the daemon: no terminal, no pipe, no process group.
     close(ready[0]);
-    setsid();
-    signal(SIGHUP, SIG_IGN);
-    signal(SIGPIPE, SIG_IGN);
-    int null = open("/dev/null", O_RDWR);
-    for (int i = 0; i < 3; i++) dup2(null, i);
-    // What the daemon had open is not ours: everything but the three descriptors that are.
-    int kept[3] = {fcntl(lock, F_DUPFD_CLOEXEC, 64), fcntl(listener, F_DUPFD_CLOEXEC, 64), fcntl(ready[1], F_DUPFD_CLOEXEC, 64)};
-    int lowest = 1 << 20, highest = 0;
-    for (int i = 0; i < 3; i++) {
-        if (kept[i] < 0) return EXIT_FAILED;
-        if (kept[i] < lowest) lowest = kept[i];
-        if (kept[i] > highest) highest = kept[i];
-    }
-    close_range(3, (unsigned)lowest - 1, 0);
-    for (int i = lowest + 1; i < highest; i++)
-        if (i != kept[0] && i != kept[1] && i != kept[2]) close(i);
-    close_range((unsigned)highest + 1, ~0U, 0);
-    return supervise(&options, kept[1], kept[2]);
+    leave_daemon();
+    int kept[] = {lock, listener, ready[1], options.memory, options.state};
+    if (keep_only(kept, sizeof kept / sizeof *kept) < 0) return EXIT_FAILED;
+    options.memory = kept[3];
+    options.state = kept[4];
+    return holds ? hold(&options, kept[1], kept[2]) : supervise(&options, kept[1], kept[2]);
 }

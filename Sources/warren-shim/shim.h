@@ -6,6 +6,11 @@
 //   exit.json   how the last run ended, written atomically
 //   jail/       mount point of QEMU's root file system (empty as seen from outside)
 //   run/        QEMU's working directory, its own: sockets and console.log
+//
+// Layout of a template's directory:
+//   lock        as above
+//   shim.sock   on connect a status line and, with it, the memory's descriptor; `save` and `end`
+//   memory      a copy of the sealed memory, from which it is made anew after a restart of the host
 #pragma once
 #define _GNU_SOURCE
 #include <stdbool.h>
@@ -16,6 +21,9 @@
 
 #define MAX_EXPOSED 16
 #define STDERR_KEPT 4096 // octets of QEMU's last words
+// What QEMU's command line calls the descriptors of a template.
+#define MEMORY_DESCRIPTOR 5
+#define STATE_DESCRIPTOR 6
 
 struct options {
     const char *directory;
@@ -25,6 +33,9 @@ struct options {
     size_t exposed_count;
     long memory_mib, cpus, console_kib;
     long uid, gid;           // -1 = stay
+    const char *memory_from; // socket of the shim that holds a template's memory, or null
+    const char *state_path;  // what the devices of a saved guest come from, or null
+    int memory, state;       // their descriptors, -1 = none
     char **arguments;        // of QEMU, null-terminated
     int argument_count;
 };
@@ -70,6 +81,13 @@ void console_bound(struct console *console);
 
 // supervise.c: runs until QEMU is gone. `ready` gets the status line, or the reason why there is none, and is closed.
 int supervise(const struct options *options, int listener, int ready);
+
+// hold.c: the memory of a template, filled from the file `memory` where that exists; -1 with errno.
+int open_memory(long mib);
+// Takes over the descriptor of a memory from the shim that listens at `path`; -1 with errno.
+int receive_memory(const char *path);
+// Gives the memory to whoever connects, until told to end.
+int hold(const struct options *options, int listener, int ready);
 
 int64_t realtime_ms(void);
 int64_t monotonic_ms(void);

@@ -13,6 +13,7 @@ final class DaemonProcess: Sendable {
         var qemu = "qemu-system-x86_64"
         var accelerator = "tcg"
         var webhookNetworks = "[\"127.0.0.0/8\"]"
+        var savesTemplates = false
         var extraVMs: [String] = []
         var extraTailnet: [String] = []
         var extraControl: [String] = []
@@ -47,7 +48,7 @@ final class DaemonProcess: Sendable {
         let lines =
             [
                 "listen:", "  http: \"127.0.0.1:0\"", "  unixSocket: \(directory.path)/state/warrend.sock",
-                "log: { level: debug }",
+                "log: { level: debug }", "templates: { enabled: \(settings.savesTemplates) }",
                 "vms:", "  qemu: \(settings.qemu)", "  accelerator: \(settings.accelerator)",
             ] + settings.extraVMs.map { "  " + $0 } + ["control:"] + settings.extraControl.map { "  " + $0 } + [
                 "  embedded:", "    listen: \"127.0.0.1:0\"", "    derp: \"127.0.0.1:0\"",

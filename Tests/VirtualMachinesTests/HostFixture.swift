@@ -26,7 +26,11 @@ final class HostFixture: Sendable {
     deinit { try? FileManager.default.removeItem(atPath: folder) }
 
     /// A registry over the folder, as a daemon that starts has it.
-    func makeHost(maxCount: Int = 5, maxMemoryMiB: Int = 1024) throws -> VMHost {
+    func makeHost(
+        maxCount: Int = 5,
+        maxMemoryMiB: Int = 1024,
+        templates: TemplateLibrary? = nil
+    ) throws -> VMHost {
         let group = MultiThreadedEventLoopGroup.singleton
         var logger = Logger(label: "warren.vm.tests")
         logger.logLevel = .error
@@ -47,6 +51,7 @@ final class HostFixture: Sendable {
                     accelerator: .tcg,
                     consoleLogKiB: 64
                 ),
+                templates: templates,
                 group: group,
                 logger: logger
             ),
@@ -63,15 +68,41 @@ final class HostFixture: Sendable {
         )
     }
 
+    /// The folder of saved guests.
+    var templatesFolder: String { folder + "/templates" }
+
+    private func makeTemplates() -> TemplateLibrary {
+        var logger = Logger(label: "warren.template.tests")
+        logger.logLevel = .error
+        return TemplateLibrary(
+            configuration: .init(
+                directory: templatesFolder,
+                shim: GuestPrerequisites.shim ?? "/nonexistent",
+                maxSizeMiB: 1024,
+                maxAge: .seconds(3600)
+            ),
+            group: MultiThreadedEventLoopGroup.singleton,
+            logger: logger
+        )
+    }
+
     /// Runs `body` while a daemon's registry runs; the guests stay when it goes.
     func withRegistry(
         maxCount: Int = 5,
         maxMemoryMiB: Int = 1024,
+        savesTemplates: Bool = false,
         _ body: (VMRegistry, VMHost) async throws -> Void
     ) async throws {
-        let host = try makeHost(maxCount: maxCount, maxMemoryMiB: maxMemoryMiB)
+        let templates = savesTemplates ? makeTemplates() : nil
+        let host = try makeHost(maxCount: maxCount, maxMemoryMiB: maxMemoryMiB, templates: templates)
         let registry = VMRegistry(host: host)
-        let task = Task { try await registry.run() }
+        let task = Task {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await registry.run() }
+                if let templates { group.addTask { await templates.run() } }
+                try await group.waitForAll()
+            }
+        }
         while !(await registry.isReady) { await Task.yield() }
         do {
             try await body(registry, host)

@@ -16,9 +16,7 @@ package enum QEMUArguments {
             "-m", "\(launch.memoryMiB)M",
         ]
         arguments += ["-accel", launch.accelerator == .kvm ? "kvm" : "tcg,tb-size=32"]
-        arguments += ["-kernel", launch.kernel]
-        if let initramfs = launch.initramfs { arguments += ["-initrd", initramfs] }
-        if !launch.kernelArguments.isEmpty { arguments += ["-append", launch.kernelArguments] }
+        arguments += memory(launch)
         arguments += [
             "-chardev", "socket,id=console,path=console.sock,server=on,wait=off,logfile=console.log,logappend=on",
             "-serial", "chardev:console",
@@ -36,6 +34,7 @@ package enum QEMUArguments {
                 "virtio-net-pci,id=\(nicID),netdev=net0,mac=\(QEMUDefaults.macAddress),romfile=,host_mtu=\(QEMUDefaults.mtu)",
             ]
         }
+        if case .cloned = launch.memory { arguments += ["-incoming", "defer"] }
         // Last: from here on QEMU may neither gain rights nor start programs.
         arguments += ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
         return arguments
@@ -45,8 +44,36 @@ package enum QEMUArguments {
     package static func escaped(_ value: String) -> String { value.replacing(",", with: ",,") }
 
     private static func machine(_ launch: QEMULaunch) -> String {
-        "\(escaped(launch.machine)),usb=off,vmport=off"
+        "\(escaped(launch.machine)),usb=off,vmport=off" + (launch.memory == .own ? "" : ",memory-backend=\(memoryID)")
     }
+
+    /// What the guest's memory holds at first: a kernel, or what another guest left there.
+    private static func memory(_ launch: QEMULaunch) -> [String] {
+        var arguments: [String] = []
+        if launch.memory.holder != nil {
+            var isShared = false
+            if case .saved = launch.memory { isShared = true }
+            arguments += [
+                "-object",
+                "memory-backend-file,id=\(memoryID),size=\(launch.memoryMiB)M,mem-path=\(memoryPath),"
+                    + "share=\(isShared ? "on" : "off")",
+            ]
+        }
+        if case .cloned = launch.memory { return arguments }
+        arguments += ["-kernel", launch.kernel]
+        if let initramfs = launch.initramfs { arguments += ["-initrd", initramfs] }
+        if !launch.kernelArguments.isEmpty { arguments += ["-append", launch.kernelArguments] }
+        return arguments
+    }
+
+    /// A saved guest finds its memory by this name.
+    private static let memoryID = "ram"
+    /// The descriptor under which the shim hands over a template's memory.
+    private static let memoryPath = "/proc/self/fd/5"
+    /// Where a clone reads the state of its devices from: the descriptor under which the shim hands it over.
+    package static let stateSource = "fd:6"
+    /// Where a guest that is saved writes the state of its devices to, in its working directory.
+    package static let stateSocket = "state.sock"
 
     private static func cpu(_ accelerator: Accelerator) -> String {
         // With erms and fsrm a guest copies memory by `rep movsb`, which TCG runs octet by octet (a sixth of the speed).

@@ -18,6 +18,26 @@ package struct QEMULaunch: Hashable, Sendable {
     package var kernelArguments: String
     /// Whether there is a NIC; its frames go over `net.sock`.
     package var hasNetwork: Bool
+    /// Where the guest's memory comes from.
+    package var memory = GuestMemory.own
+
+    /// Where a guest's memory comes from.
+    package enum GuestMemory: Hashable, Sendable {
+        /// Its own, empty: the guest boots.
+        case own
+        /// The memory that the shim listening at `holder` holds; what the guest writes goes into it.
+        case saved(holder: String)
+        /// The same, copied on write, with the devices as the file `state` tells: the guest goes on where it was saved.
+        case cloned(holder: String, state: String)
+
+        /// The socket of the shim that holds the memory.
+        package var holder: String? {
+            switch self {
+            case .own: nil
+            case .saved(let holder), .cloned(let holder, _): holder
+            }
+        }
+    }
 
     /// Joins the parts.
     package init(

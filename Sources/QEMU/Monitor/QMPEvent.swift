@@ -51,6 +51,8 @@ package struct QMPRunState: RawRepresentable, Hashable, Sendable {
 
     /// The virtual CPUs run.
     package static let running = QMPRunState(rawValue: "running")
+    /// Waiting for a saved state, or reading one.
+    package static let incoming = QMPRunState(rawValue: "inmigrate")
     /// Stopped by the monitor.
     package static let paused = QMPRunState(rawValue: "paused")
     /// The guest's kernel panicked.

@@ -65,7 +65,12 @@ package final class QEMUProcess: Sendable {
         ]
         if case .own(let uid) = user { arguments += ["--uid", String(uid), "--gid", String(uid)] }
         if launch.accelerator == .kvm { arguments += ["--device", "/dev/kvm"] }
-        for file in [launch.kernel, launch.initramfs].compactMap({ $0 }) { arguments += ["--expose", file] }
+        if let holder = launch.memory.holder { arguments += ["--memory-from", holder] }
+        if case .cloned(_, let state) = launch.memory {
+            arguments += ["--state", state]
+        } else {
+            for file in [launch.kernel, launch.initramfs].compactMap({ $0 }) { arguments += ["--expose", file] }
+        }
         arguments += ["--"] + QEMUArguments.build(launch, name: directory.name)
         let result: ShortTool.Result
         do {
@@ -147,5 +152,5 @@ package final class QEMUProcess: Sendable {
     }
 
     /// The shim's word for a lock that is taken (EX_TEMPFAIL).
-    private static let alreadyRunningCode: Int32 = 75
+    static let alreadyRunningCode: Int32 = 75
 }

@@ -28,6 +28,10 @@ package final class VMDirectory: Sendable {
         case nic = "run/net.sock"
         /// The end of what the guest wrote to its console.
         case consoleLog = "run/console.log"
+        /// Where a guest that is saved sends the state of its devices.
+        case stateSink = "run/state.sock"
+        /// Stands there while a clone does not know yet who it is.
+        case nameless
     }
 
     /// The directory's path.
@@ -96,6 +100,25 @@ package final class VMDirectory: Sendable {
         var status = stat()
         guard fstatat(descriptor, Entry.run.rawValue, &status, AT_SYMLINK_NOFOLLOW) == 0 else { return nil }
         return status.st_uid
+    }
+
+    /// Whether the guest is a clone that was not told yet who it is; the mark outlives the daemon.
+    package var isNameless: Bool {
+        faccessat(descriptor, Entry.nameless.rawValue, F_OK, AT_SYMLINK_NOFOLLOW) == 0
+    }
+
+    /// Sets or takes away the mark of a clone that does not know who it is.
+    ///
+    /// - Throws: `QEMUError.directory`.
+    package func setNameless(_ isNameless: Bool) throws(QEMUError) {
+        let name = Entry.nameless.rawValue
+        if isNameless {
+            let file = openat(descriptor, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)
+            guard file >= 0 else { throw .directory(path: "\(path)/\(name)", errno: errno) }
+            close(file)
+        } else if unlinkat(descriptor, name, 0) != 0, errno != ENOENT {
+            throw .directory(path: "\(path)/\(name)", errno: errno)
+        }
     }
 
     /// Connects to the socket `entry`, which must be a socket itself and no link to one.

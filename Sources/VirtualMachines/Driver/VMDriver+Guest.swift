@@ -45,31 +45,27 @@ extension VMDriver {
     /// Starts or takes up QEMU, and stays with it to its end.
     func runGuest(attaching: Bool) async {
         let started = ContinuousClock.now
-        let process: QEMUProcess
+        let session: GuestSession
         do {
             let directory = try VMDirectory.create(path: directoryPath)
             if attaching {
                 guard let found = try await QEMUProcess.attach(to: directory, group: eventLoop) else {
                     return await leave(GuestEnd(directory.exitReport ?? .unseen), after: .zero)
                 }
-                process = found
-            } else {
-                let image = try host.images.image(named: record.spec.image)
-                try await host.images.verify(image)
-                guard record.spec.memoryMiB >= image.manifest.minimumMemoryMiB else {
-                    throw VMError.hypervisorFailure(
-                        "Image \(image.name) needs \(image.manifest.minimumMemoryMiB) MiB of memory."
-                    )
+                if directory.isNameless {
+                    // The daemon ended while this copy was told who it is: it has not run anything of its user's yet.
+                    found.kill()
+                    _ = await found.exit()
+                    session = try await startGuest(in: directory)
+                } else {
+                    session = try await openSession(found)
                 }
-                let (launched, accelerator) = try await host.hypervisor.launch(
-                    record.spec,
-                    image: image,
-                    directory: directory,
-                    slot: slot
-                )
-                process = launched
-                await note(accelerator)
+            } else {
+                session = try await startGuest(in: directory)
             }
+        } catch let error as GuestUnresponsive {
+            guard !Task.isCancelled else { return }
+            return await leave(GuestEnd(error.exit), after: .zero)
         } catch {
             guard !Task.isCancelled else { return }
             let reason = Self.reason(of: error)
@@ -78,15 +74,6 @@ extension VMDriver {
             post(.launchFailed(reason))
             return
         }
-        let session: GuestSession
-        do {
-            session = try await openSession(process)
-        } catch {
-            guard !Task.isCancelled else { return }
-            logger.warning("monitor does not answer; ending QEMU", metadata: ["error": "\(error)"])
-            process.kill()
-            return await leave(GuestEnd(await process.exit()), after: .zero)
-        }
         // What begins from here on nobody would end any more.
         guard !Task.isCancelled else { return await session.close() }
         guest = session
@@ -94,17 +81,88 @@ extension VMDriver {
         if isLinkWanted { await setLink(up: true) } else if !attaching { await setLink(up: false) }
         post(.launched)
         begin(agentOf: session)
-        let exit = await process.exit()
+        let exit = await session.process.exit()
         await session.close()
         guard !Task.isCancelled else { return }
         logger.info("guest ended", metadata: ["summary": "\(exit.summary)"])
         await leave(GuestEnd(exit, cameUp: isAgentReady), after: ContinuousClock.now - started)
     }
 
+    /// Starts a guest; one that is a copy of a saved guest knows who it is when this returns.
+    private func startGuest(in directory: VMDirectory) async throws -> GuestSession {
+        let image = try host.images.image(named: record.spec.image)
+        try await host.images.verify(image)
+        guard record.spec.memoryMiB >= image.manifest.minimumMemoryMiB else {
+            throw VMError.hypervisorFailure(
+                "Image \(image.name) needs \(image.manifest.minimumMemoryMiB) MiB of memory."
+            )
+        }
+        func launch(usingTemplates: Bool) async throws -> Hypervisor.LaunchedGuest {
+            try await host.hypervisor.launch(
+                record.spec,
+                image: image,
+                directory: directory,
+                slot: slot,
+                usesTemplates: usingTemplates
+            )
+        }
+        let launched = try await launch(usingTemplates: true)
+        await note(launched.accelerator)
+        if let reason = launched.coldBootReason { await tellOfColdBoot(because: reason) }
+        let session = try await openSession(launched.process)
+        guard let template = launched.template else { return session }
+        do {
+            try await session.monitor.restoreState()
+            try await session.agent.reidentify(newIdentity())
+            try directory.setNameless(false)
+            return session
+        } catch {
+            try Task.checkCancellation()
+            let reason = TemplateError(error).message
+            session.kill()
+            _ = await session.process.exit()
+            await session.close()
+            await host.hypervisor.reject(template, because: reason)
+            await tellOfColdBoot(because: reason)
+            return try await openSession(try await launch(usingTemplates: false).process)
+        }
+    }
+
+    private func newIdentity() -> GuestIdentity {
+        var generator = SystemRandomNumberGenerator()
+        let hex = (0..<2).map { _ in
+            let digits = String(generator.next(), radix: 16)
+            return String(repeating: "0", count: 16 - digits.count) + digits
+        }
+        return GuestIdentity(
+            seed: (0..<64).map { _ in UInt8.random(in: .min ... .max, using: &generator) },
+            machineID: hex.joined(),
+            hostname: record.spec.networkInterface?.hostname.text ?? record.spec.name.text
+        )
+    }
+
+    /// Writes down that this start takes longer than usual.
+    private func tellOfColdBoot(because reason: String) async {
+        let draft = EventDraft(.starting, reason: StateReason(code: "template-unusable", message: reason))
+        do {
+            adopt(try await host.database.updateVM(id, now: host.now) { _ in [draft] })
+        } catch {
+            logger.warning("event not written", metadata: ["error": "\(error)"])
+        }
+    }
+
     private func openSession(_ process: QEMUProcess) async throws -> GuestSession {
-        let monitor = try await QMPClient.connect(to: process.directory, group: eventLoop) { [weak self] event in
-            guard case .reset(byGuest: true, _) = event, let self else { return }
-            Task { await self.post(.rebooted) }  // Ends with the one call; the driver's inbox is its owner.
+        let monitor: QMPClient
+        do {
+            monitor = try await QMPClient.connect(to: process.directory, group: eventLoop) { [weak self] event in
+                guard case .reset(byGuest: true, _) = event, let self else { return }
+                Task { await self.post(.rebooted) }  // Ends with the one call; the driver's inbox is its owner.
+            }
+        } catch {
+            guard !Task.isCancelled else { throw error }
+            logger.warning("monitor does not answer; ending QEMU", metadata: ["error": "\(error)"])
+            process.kill()
+            throw GuestUnresponsive(exit: await process.exit())
         }
         return GuestSession(
             process: process,
@@ -163,6 +221,11 @@ extension VMDriver {
         default: StateReason(code: "launch-failed", message: "The guest could not be started.")
         }
     }
+}
+
+/// QEMU came up but its monitor did not answer; it was ended.
+private struct GuestUnresponsive: Error {
+    let exit: VMExit
 }
 
 extension GuestEnd {

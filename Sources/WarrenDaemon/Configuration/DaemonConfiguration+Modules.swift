@@ -55,6 +55,28 @@ extension HostLimits {
     }
 }
 
+extension TemplateLibrary {
+    /// The saved guests of this host; nil when the configuration wants none.
+    static func make(
+        _ configuration: DaemonConfiguration,
+        _ state: StateDirectory,
+        group: any EventLoopGroup
+    ) -> TemplateLibrary? {
+        let section = configuration.templates
+        guard section.enabled else { return nil }
+        return TemplateLibrary(
+            configuration: .init(
+                directory: state.templates,
+                shim: InstalledFiles().shim,
+                maxSizeMiB: section.maxSizeMiB,
+                maxAge: section.maxAge
+            ),
+            group: group,
+            logger: Logger(label: "warren.templates")
+        )
+    }
+}
+
 extension ServiceLimits {
     /// The limits as the API shows them.
     init(_ vms: VMsSection) {

@@ -9,6 +9,7 @@ extension DaemonConfiguration {
         }
         listen.checkRules(problems)
         vms.checkRules(problems)
+        if templates.maxSizeMiB < 1 { problems.noteRule("templates.maxSizeMiB", "must be at least 1") }
         control.checkRules(problems)
     }
 }

@@ -8,6 +8,8 @@ package struct DaemonConfiguration: ConfigurationSection {
     package var log = LogSection()
     /// What VMs are made of and how many there may be.
     package var vms = VMsSection()
+    /// What later VMs of the same shape begin from.
+    package var templates = TemplatesSection()
     /// Which control server nodes talk to.
     package var control = ControlSection()
     /// What all tailnet nodes of this host share.
@@ -23,6 +25,7 @@ package struct DaemonConfiguration: ConfigurationSection {
         visitor.section("listen", &listen)
         visitor.section("log", &log)
         visitor.section("vms", &vms)
+        visitor.section("templates", &templates)
         visitor.section("control", &control)
         visitor.section("tailnet", &tailnet)
         visitor.section("webhooks", &webhooks)

@@ -37,6 +37,8 @@ package struct StateDirectory: Sendable {
     package var images: String { path + "/images" }
     /// A directory for each VM.
     package var vms: String { path + "/vms" }
+    /// A directory for each saved guest.
+    package var templates: String { path + "/templates" }
 
     /// Checks that the sockets of VMs in a state directory have names that the system accepts.
     /// - Throws: `DaemonError.socketPathTooLong`.

@@ -139,6 +139,7 @@ const struct command commands[] = {
     {"guest-get-host-name", guest_get_host_name},
     {"guest-get-osinfo", guest_get_osinfo},
     {"guest-network-get-interfaces", guest_network_get_interfaces},
+    {"warren-reidentify", warren_reidentify},
 };
 const size_t command_count = sizeof commands / sizeof *commands;
 

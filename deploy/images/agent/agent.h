@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define AGENT_VERSION "warren-agent 1"
+#define AGENT_VERSION "warren-agent 2"
 #define MAX_JOBS 32
 #define OUTPUT_LIMIT (1 << 20) // octets kept of each output stream; more is read and thrown away
 #define MAX_REQUEST (8 << 20)  // octets of one request
@@ -55,3 +55,6 @@ command_function guest_file_open, guest_file_close, guest_file_read, guest_file_
 // system.c
 command_function guest_shutdown, guest_set_time, guest_get_time, guest_get_host_name, guest_get_osinfo,
     guest_network_get_interfaces;
+
+// identity.c
+command_function warren_reidentify;

@@ -83,6 +83,20 @@ static void write_file(const char *path, const char *text) {
     close(file);
 }
 
+// Every boot is a machine of its own; a copy of a saved guest gets another id by its agent.
+static void make_machine_id(void) {
+    char text[64] = "", id[34];
+    int file = open("/proc/sys/kernel/random/uuid", O_RDONLY | O_CLOEXEC), length = 0;
+    if (file < 0) return;
+    if (read(file, text, sizeof text - 1) < 0) text[0] = 0;
+    close(file);
+    for (char *next = text; *next && *next != '\n' && length < 32; next++)
+        if (*next != '-') id[length++] = *next;
+    id[length++] = '\n';
+    id[length] = 0;
+    write_file("/etc/machine-id", id);
+}
+
 static void mount_all(void) {
     static const struct { const char *type, *path; unsigned long flags; const char *options; } table[] = {
         {"devtmpfs", "/dev", MS_NOSUID, "mode=0755"},
@@ -263,6 +277,7 @@ int main(void) {
     int signals = signalfd(-1, &blocked_signals, SFD_CLOEXEC | SFD_NONBLOCK);
     umask(022);
     write_file("/proc/sys/kernel/hostname", "micro");
+    make_machine_id();
     load_modules("/etc/modules.boot");
     start(&children[AGENT]);
 

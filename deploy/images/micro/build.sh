@@ -98,7 +98,7 @@ compile() { # output sources…
     cd "$here/../agent"
     compile "$root/init" init.c &
     compile "$root/sbin/dhcp6" dhcp6.c &
-    compile "$root/sbin/warren-agent" agent.c exec.c files.c system.c
+    compile "$root/sbin/warren-agent" agent.c exec.c files.c identity.c system.c
     for job in $(jobs -p); do wait "$job"; done
 ) || fail "the agent does not compile"
 
