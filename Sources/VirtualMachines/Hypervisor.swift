@@ -127,28 +127,36 @@ package actor Hypervisor {
                 await templates.request(shape, launch: launch, process: process, user: user(slot: -1))
             }
         }
-        func start() async throws -> QEMUProcess {
-            // Whoever takes up this guest after a crash of the daemon must know what it is.
-            try directory.setNameless(template != nil)
-            return try await QEMUProcess.launch(
-                launch,
-                as: user(slot: slot),
-                in: directory,
-                configuration: process,
-                group: group
-            )
-        }
         do {
-            return LaunchedGuest(process: try await start(), accelerator: accelerator, template: template)
+            let started = try await start(launch, process, in: directory, slot: slot, isCopy: template != nil)
+            return LaunchedGuest(process: started, accelerator: accelerator, template: template)
         } catch {
-            guard let unusable = template else { throw error }
+            guard let template else { throw error }
             try Task.checkCancellation()
             let reason = TemplateError(error).message
-            await reject(unusable, because: reason)
-            template = nil
+            await reject(template, because: reason)
             launch.memory = .own
-            return LaunchedGuest(process: try await start(), accelerator: accelerator, coldBootReason: reason)
+            let started = try await start(launch, process, in: directory, slot: slot, isCopy: false)
+            return LaunchedGuest(process: started, accelerator: accelerator, coldBootReason: reason)
         }
+    }
+
+    private func start(
+        _ launch: QEMULaunch,
+        _ process: QEMUProcess.Configuration,
+        in directory: VMDirectory,
+        slot: Int,
+        isCopy: Bool
+    ) async throws -> QEMUProcess {
+        // Whoever takes up this guest after a crash of the daemon must know what it is.
+        try directory.setNameless(isCopy)
+        return try await QEMUProcess.launch(
+            launch,
+            as: user(slot: slot),
+            in: directory,
+            configuration: process,
+            group: group
+        )
     }
 
     /// Takes note that a copy of a saved guest did not run.

@@ -1,4 +1,4 @@
-import Glibc
+import FoundationEssentials
 package import Logging
 package import NIOCore
 package import NetTypes
@@ -55,9 +55,7 @@ package struct VMHost: Sendable {
 
     /// The time now, as records carry it.
     package var now: Timestamp {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Timestamp(millisecondsSinceEpoch: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
+        Timestamp(millisecondsSinceEpoch: Int64(Date().timeIntervalSince1970 * 1000))
     }
 }
 
