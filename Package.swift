@@ -81,6 +81,11 @@ let package = Package(
             swiftSettings: groundFloorSettings
         ),
         .target(
+            name: "TCP",
+            dependencies: ["NetWire", "NetTypes"],
+            swiftSettings: groundFloorSettings
+        ),
+        .target(
             name: "WireGuard",
             dependencies: ["NetTypes", "WarrenCrypto"],
             swiftSettings: groundFloorSettings
@@ -127,7 +132,7 @@ let package = Package(
         ),
         .target(
             name: "GuestNetwork",
-            dependencies: ["NetWire", "NetTypes", nioCore],
+            dependencies: ["NetWire", "TCP", "NetTypes", nioCore],
             swiftSettings: settings
         ),
         .target(
@@ -162,8 +167,8 @@ let package = Package(
         .target(
             name: "Tailnet",
             dependencies: [
-                "Magicsock", "ControlPlane", "GuestNetwork", "NetWire", "WireGuard", "Tailcfg", "NetTypes",
-                "WarrenCrypto", "WarrenModel", nioCore, nioPosix, logging,
+                "Magicsock", "ControlPlane", "GuestNetwork", "NetWire", "TCP", "WireGuard", "Tailcfg", "NetTypes",
+                "WarrenCrypto", "WarrenModel", nioCore, nioPosix, nioHTTP1, nioEmbedded, logging,
             ],
             swiftSettings: settings
         ),
@@ -240,6 +245,11 @@ let package = Package(
             name: "NetWireTests",
             dependencies: ["NetWire", "NetTypes", "TestSupport"],
             resources: [.copy("Vectors")],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "TCPTests",
+            dependencies: ["TCP", "NetWire", "NetTypes", nioCore, nioPosix],
             swiftSettings: settings
         ),
         .testTarget(
@@ -328,7 +338,7 @@ let package = Package(
         .testTarget(
             name: "TailnetTests",
             dependencies: [
-                "Tailnet", "Magicsock", "GuestNetwork", "NetWire", "Tailcfg", "NetTypes", "WarrenCrypto", "WarrenModel",
+                "Tailnet", "Magicsock", "GuestNetwork", "NetWire", "TCP", "Tailcfg", "NetTypes", "WarrenCrypto", "WarrenModel",
                 nioCore, nioPosix, nioEmbedded, logging, "TestSupport",
             ],
             resources: [.copy("Vectors")],

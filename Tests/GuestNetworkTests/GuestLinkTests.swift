@@ -135,7 +135,8 @@ struct GuestLinkTests {
         #expect(forwarded.upstreams == [upstream] && forwarded.name == DNSName("a.corp.example"))
         #expect(forwarded.client == .datagram(AddressPort(.v4(GuestSide.address), port: 40000), to: .v4(GuestSide.service)))
         var batch = NICFrameBatch()
-        link.respond(to: forwarded, message: [1, 2, 3], into: &batch)
+        let waiting = link.respond(to: forwarded, message: [1, 2, 3], into: &batch)
+        #expect(waiting.isEmpty)
         #expect(Array(batch.take().readableBytesView.suffix(3)) == [1, 2, 3])
     }
 
@@ -155,7 +156,7 @@ struct GuestLinkTests {
         func segment(_ flags: TCPFlags, _ payload: [UInt8] = []) -> [UInt8] {
             var header = TCPHeader(
                 sourcePort: 40001,
-                destinationPort: 53,
+                destinationPort: 80,
                 sequenceNumber: 1000,
                 acknowledgementNumber: 77,
                 flags: flags,
@@ -175,7 +176,7 @@ struct GuestLinkTests {
         let refused = try link.answer(to: segment(.syn))
         let reset = try TCPHeader(parsing: refused.payload.span)
         #expect(reset.flags == [.rst, .ack] && reset.sequenceNumber == 0 && reset.acknowledgementNumber == 1001)
-        #expect(reset.sourcePort == 53 && reset.destinationPort == 40001)
+        #expect(reset.sourcePort == 80 && reset.destinationPort == 40001)
         var sum = refused.ipv4.pseudoHeader(payloadByteCount: refused.payload.count)
         sum.add(refused.payload.span)
         #expect(sum.value == 0)

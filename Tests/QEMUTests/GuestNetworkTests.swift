@@ -33,7 +33,7 @@ private final class LinkPeer: ChannelInboundHandler {
             case .forward:
                 guard let error = link.error(.networkUnreachable, for: buffer.readableBytesUInt8Span) else { break }
                 batch.append(frame: error.readableBytesUInt8Span)
-            case .resolve, .consumed, .drop: break
+            case .resolve, .stream, .consumed, .drop: break
             }
         }
         if !batch.isEmpty { context.writeAndFlush(wrapOutboundOut(batch.take()), promise: nil) }

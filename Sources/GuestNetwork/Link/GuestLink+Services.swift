@@ -67,6 +67,8 @@ extension GuestLink {
             return answerDNS(&frame, parsed)
         case .udp:
             reply = GuestICMPError.portUnreachable.frame(for: frame.readableBytesUInt8Span, parsed, composer)
+        case .tcp where parsed.destinationPort == GuestNetworkConstants.dnsPort:
+            return takeDNSSegment(frame, parsed)
         case .tcp:
             reply = composer.reset(of: frame.readableBytesUInt8Span, parsed)
         case .icmpv4 where parsed.version == 4, .icmpv6 where parsed.version == 6:

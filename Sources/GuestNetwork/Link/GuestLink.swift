@@ -25,16 +25,26 @@ package final class GuestLink {
     private(set) var dhcp: DHCPServer?
     private(set) var dhcpv6: DHCPv6Server?
     private(set) var resolver = MagicDNSResponder()
+    var dnsStreams = DNSStreamService(mtu: GuestNetworkConstants.mtu)
+    let now: () -> MonotonicTime
     // Tells the fragments of one large answer from those of the next.
     var fragmentIdentification: UInt32 = 0
     private let hardwareAddress: MACAddress
 
-    /// A link that serves nothing yet; `unixTime` is asked for when the resolver tells a zone's serial number.
+    /// A link that serves nothing yet.
+    ///
+    /// - Parameters:
+    ///   - hardwareAddress: Our end.
+    ///   - guestHardwareAddress: The guest's, until it is learned.
+    ///   - unixTime: Asked for when the resolver tells a zone's serial number.
+    ///   - now: The clock of the resolver's TCP connections.
     package init(
         hardwareAddress: MACAddress = GuestNetworkDefaults.ownHardwareAddress,
         guestHardwareAddress: MACAddress = GuestNetworkDefaults.guestHardwareAddress,
-        unixTime: @escaping () -> UInt32
+        unixTime: @escaping () -> UInt32,
+        now: @escaping () -> MonotonicTime = { MonotonicTime(nanoseconds: NIODeadline.now().uptimeNanoseconds) }
     ) {
+        self.now = now
         self.hardwareAddress = hardwareAddress
         self.guestHardwareAddress = guestHardwareAddress
         self.unixTime = unixTime
@@ -52,6 +62,7 @@ package final class GuestLink {
         guard addressing != self.addressing else { return nil }
         self.addressing = addressing
         dhcp = addressing.map(DHCPServer.init)
+        dnsStreams = DNSStreamService(mtu: addressing?.mtu ?? GuestNetworkConstants.mtu)
         dhcpv6 = addressing.map { DHCPv6Server($0, hardwareAddress: hardwareAddress) }
         advertiser.configure(addressing)
         return announcement()
@@ -82,7 +93,7 @@ package final class GuestLink {
         case .drop(let reason):
             guestHardwareAddress = known
             counters.count(reason)
-        case .resolve, .consumed: break
+        case .resolve, .stream, .consumed: break
         }
         return verdict
     }

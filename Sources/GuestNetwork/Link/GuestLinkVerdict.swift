@@ -8,6 +8,9 @@ package enum GuestLinkVerdict: Equatable, Sendable {
     case reply
     /// A name that only a resolver elsewhere can tell; answer by `GuestLink.respond(to:message:into:)`.
     case resolve(DNSQuery)
+    /// A segment for the resolver's TCP port was taken: call `GuestLink.sendStreams(into:)`, and answer these queries like
+    /// one of a `resolve` verdict.
+    case stream([DNSQuery])
     /// Dealt with; there is nothing to send.
     case consumed
     /// Of no use, and counted.

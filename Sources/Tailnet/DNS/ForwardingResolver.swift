@@ -6,8 +6,17 @@ import WireGuard
 
 /// An exchange with a resolver while it goes on.
 protocol DNSConversation: AnyObject {
+    /// When `tick` is due.
+    var nextDeadline: MonotonicTime? { get }
+    /// Does what is due.
+    func tick()
     /// Ends it without an answer.
     func cancel()
+}
+
+extension DNSConversation {
+    var nextDeadline: MonotonicTime? { nil }
+    func tick() {}
 }
 
 /// Asks resolvers on behalf of the guest: what the forwarder decides is done here.
@@ -47,13 +56,21 @@ final class ForwardingResolver {
         forwarder = DNSForwarder()
     }
 
-    /// Takes a query of the guest; the answer comes later, or at once.
-    func resolve(_ query: DNSQuery) {
+    /// Takes queries of the guest; the answers come later, or at once.
+    func resolve(_ queries: [DNSQuery]) {
+        for query in queries { ask(query) }
+        plane.link.sendStreams(into: &plane.batch)
+        perform()
+    }
+
+    /// Sends what an answer from outside the tunnel has brought about.
+    func settle() { plane.flush() }
+
+    private func ask(_ query: DNSQuery) {
         let (reach, plane) = (reach, plane)
         forwarder.ask(query, now: plane.socket.now) { address in
             reach.way(to: address) { plane.device.peer(forDestination: $0) != nil }
         }
-        perform()
     }
 
     /// Takes an answer.
@@ -76,7 +93,7 @@ final class ForwardingResolver {
                 case .begin(let exchange): begin(exchange)
                 case .end(let id): conversations.removeValue(forKey: id)?.cancel()
                 case .answer(let query, let message):
-                    plane.link.respond(to: query, message: message, into: &plane.batch)
+                    for waiting in plane.link.respond(to: query, message: message, into: &plane.batch) { ask(waiting) }
                 }
             }
             actions = forwarder.takeActions()
@@ -96,12 +113,43 @@ final class ForwardingResolver {
         case (.tunnel, .datagram):
             guard let source = reach.source(towards: exchange.target.address) else { return nil }
             return TunnelDatagram(exchange, from: source, flows: plane.flows, resolver: self)
-        case (.tunnel, _), (.host, _): return nil
+        case (.tunnel, .stream): return stream(exchange, LengthFraming(exchange.message))
+        case (.tunnel, .http(let path)):
+            // A path that the codec refuses is no resolver.
+            guard let framing = try? HTTPFraming(exchange.message, to: exchange.target, path: path) else { return nil }
+            return stream(exchange, framing)
+        case (.host, .datagram): return HostDatagram(exchange, on: plane.eventLoop, resolver: self)
+        case (.host, .stream): return HostStream(exchange, on: plane.eventLoop, resolver: self)
+        case (.host, .http): return nil
         }
     }
 
+    private func stream(_ exchange: DNSExchange, _ framing: any DNSFraming) -> TunnelStream? {
+        guard let source = reach.source(towards: exchange.target.address) else { return nil }
+        let socket = plane.socket
+        return TunnelStream(
+            exchange,
+            framing,
+            from: source,
+            flows: plane.flows,
+            resolver: self,
+            now: { [unowned socket] in socket.now }
+        )
+    }
+
+    private var nextDeadline: MonotonicTime? {
+        var earliest = forwarder.nextDeadline
+        func consider(_ deadline: MonotonicTime?) {
+            guard let deadline else { return }
+            earliest = earliest.map { min($0, deadline) } ?? deadline
+        }
+        for conversation in conversations.values { consider(conversation.nextDeadline) }
+        consider(plane.link.nextStreamDeadline)
+        return earliest
+    }
+
     private func armTimer() {
-        guard let deadline = forwarder.nextDeadline else {
+        guard let deadline = nextDeadline else {
             timer?.cancel()
             timer = nil
             timerDeadline = nil
@@ -118,7 +166,12 @@ final class ForwardingResolver {
     private func tick() {
         timer = nil
         timerDeadline = nil
-        forwarder.tick(now: plane.socket.now)
+        let now = plane.socket.now
+        forwarder.tick(now: now)
+        for conversation in conversations.values where conversation.nextDeadline.map({ $0 <= now }) == true {
+            conversation.tick()
+        }
+        plane.link.tickStreams(into: &plane.batch)
         perform()
         plane.flush()
     }

@@ -14,7 +14,10 @@ extension DataPlane {
         case .forward(let parsed): forward(frame.readableBytesUInt8Span, parsed)
         case .reply: _ = batch.append(frame: frame.readableBytesUInt8Span)
         case .resolve(let query):
-            resolver.resolve(query)
+            resolver.resolve([query])
+            sendOwnPackets()
+        case .stream(let queries):
+            resolver.resolve(queries)
             sendOwnPackets()
         case .consumed, .drop: break
         }
