@@ -399,7 +399,8 @@ let package = Package(
             name: "warren-bench",
             dependencies: [
                 "Tailnet", "GuestNetwork", "WireGuard", "NetWire", "Tailcfg", "WarrenCrypto", "NetTypes", "CLibCrypto",
-                nioCore, nioEmbedded, logging, "AllocationCounter",
+                "Coordination", "ControlPlane", "Store", "WarrenModel", nioCore, nioPosix, nioHTTP1, nioEmbedded, logging,
+                serviceLifecycle, unixSignals, "AllocationCounter",
             ],
             path: "Tests/Benchmarks",
             swiftSettings: settings
