@@ -133,7 +133,9 @@ struct GuestLinkTests {
             return
         }
         #expect(forwarded.upstreams == [upstream] && forwarded.name == DNSName("a.corp.example"))
-        #expect(forwarded.client == .datagram(AddressPort(.v4(GuestSide.address), port: 40000), to: .v4(GuestSide.service)))
+        #expect(
+            forwarded.client == .datagram(AddressPort(.v4(GuestSide.address), port: 40000), to: .v4(GuestSide.service))
+        )
         var batch = NICFrameBatch()
         let waiting = link.respond(to: forwarded, message: [1, 2, 3], into: &batch)
         #expect(waiting.isEmpty)

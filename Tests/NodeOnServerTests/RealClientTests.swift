@@ -82,6 +82,7 @@ struct RealClientTests {
                     let (webIPv4, webIPv6) = try await addresses(webMachine)
                     let (dbIPv4, dbIPv6) = try await addresses(dbMachine)
                     try await checkDHClient(web, webIPv4, webIPv6)
+                    try await checkDHClientMemory(web, webIPv4, webIPv6)
                     try await checkNetworkd(db, dbIPv4, dbIPv6)
                     _ = try await webMachine.ipv4(peers: 1)
                     _ = try await dbMachine.ipv4(peers: 1)
@@ -112,6 +113,30 @@ struct RealClientTests {
         try await wait(guest, for: "ip -6 -o addr show eth0 | grep -q ' \(ipv6)/128 '")
         try await wait(guest, for: "ip -6 route | grep -q 'default via fe80::57:52ff:fe00:1 dev eth0 proto ra'")
         #expect(try await guest.say("cat /etc/resolv.conf").contains("nameserver fd7a:115c:a1e0::53\n"))
+    }
+
+    /// A client that remembers its address is agreed with, one that remembers another begins again.
+    private func checkDHClientMemory(_ guest: NamespaceGuest, _ ipv4: String, _ ipv6: String) async throws {
+        func again(_ family: String, remembering change: String = "") async throws -> String {
+            let client = "\(NamespaceGuest.dhclient) \(family)"
+            let leases = "/var/lib/dhcp/dhclient\(family == "-6" ? "6" : "").leases"
+            let edit = change.isEmpty ? "true" : "sed -i 's/\(change)/' \(leases)"
+            return try await guest.say("\(client) -x eth0; \(edit); \(client) -1 -v eth0 2>&1", seconds: 20)
+        }
+        let kept = try await again("-4")
+        #expect(kept.contains("DHCPACK") && !kept.contains("DHCPDISCOVER"), "\(kept)")
+        let moved = try await again("-4", remembering: "\(ipv4);/100.64.77.77;")
+        #expect(moved.contains("DHCPNAK from 100.100.100.100") && moved.contains("bound to \(ipv4)"), "\(moved)")
+        try await wait(guest, for: "ip -4 -o addr show eth0 | grep -q ' \(ipv4)/32 '")
+        let confirmed = try await again("-6")
+        #expect(confirmed.contains("XMT: Confirm") && !confirmed.contains("XMT: Solicit"), "\(confirmed)")
+        let refused = try await again("-6", remembering: "iaaddr \(ipv6)/iaaddr fd7a:115c:a1e0::7777")
+        #expect(refused.contains("XMT: Confirm") && refused.contains("XMT: Solicit"), "\(refused)")
+        try await wait(guest, for: "ip -6 -o addr show eth0 | grep -q ' \(ipv6)/128 '")
+        _ = try await guest.say("\(NamespaceGuest.dhclient) -6 -r eth0 2>&1", seconds: 20)
+        #expect(try await !guest.say("ip -6 -o addr show eth0").contains(ipv6))
+        _ = try await again("-6")
+        try await wait(guest, for: "ip -6 -o addr show eth0 | grep -q ' \(ipv6)/128 '")
     }
 
     private func checkNetworkd(_ guest: NamespaceGuest, _ ipv4: String, _ ipv6: String) async throws {
