@@ -7,7 +7,7 @@ import WarrenModel
 
 @Suite(
     "Real DHCP clients behind a node",
-    .timeLimit(.minutes(1)),
+    .timeLimit(.minutes(5)),
     .enabled(if: NamespaceGuest.isPossible, "needs root, /dev/net/tun, unshare, python3, busybox and dig")
 )
 struct RealClientTests {
