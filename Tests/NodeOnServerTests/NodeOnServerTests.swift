@@ -178,6 +178,20 @@ import WarrenModel
         }
     }
 
+    @Test func `a guest is told of its router when there is one, and when it is gone`() async throws {
+        try await Tailnets.withServer { server in
+            let alice = try await Machine("alice", server, authKey: try await server.key())
+            let life = Task { await alice.node.run() }
+            let told = await alice.guest.nextRouterLifetime()
+            #expect(told == 65535)
+            life.cancel()
+            await life.value
+            let farewell = await alice.guest.nextRouterLifetime()
+            #expect(farewell == 0)
+            await alice.guest.close()
+        }
+    }
+
     @Test func `garbage on the NIC socket costs the connection and nothing else`() async throws {
         try await Tailnets.withServer { server in
             let alice = try await Machine("alice", server, authKey: try await server.key())

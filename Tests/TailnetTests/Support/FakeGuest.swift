@@ -60,6 +60,14 @@ final class FakeGuest: Sendable {
         return nil
     }
 
+    /// For how many seconds the next router advertisement that reached the guest holds.
+    func nextRouterLifetime() async -> Int? {
+        for await frame in frames where frame.count >= 70 && frame[12...13] == [0x86, 0xDD] && frame[54] == 134 {
+            return Int(frame[60]) << 8 | Int(frame[61])
+        }
+        return nil
+    }
+
     /// Removes the socket and hangs up.
     func close() async {
         continuation.finish()
