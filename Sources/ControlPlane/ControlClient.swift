@@ -116,7 +116,7 @@ package actor ControlClient {
     private static func decode(_ message: ByteBuffer, limit: Int) async throws(ControlError) -> MapResponse {
         let json = try MapFrameDecoder.unfold(message, compression: .zstd, maximumByteCount: limit)
         do {
-            return try JSONDecoder().decode(MapResponse.self, from: Data(json.readableBytesView))
+            return try JSONDecoder.forMapStream.decode(MapResponse.self, from: Data(json.readableBytesView))
         } catch { throw .malformedResponse }
     }
 

@@ -1,3 +1,4 @@
+package import FoundationEssentials
 package import NetTypes
 
 /// A service that a host announces; of interest are only `peerapi4`, `peerapi6` and `peerapi-dns-proxy`.
@@ -110,6 +111,12 @@ extension Hostinfo: Codable {
     /// Reads the object.
     package init(from decoder: any Decoder) throws {
         let members = try decoder.container(keyedBy: CodingKeys.self)
+        if let key = CodingUserInfoKey.briefHostinfo, decoder.userInfo[key] != nil {
+            os = try members.text(.os)
+            hostname = try members.text(.hostname)
+            services = try members.list(.services)
+            return
+        }
         ipnVersion = try members.text(.ipnVersion)
         backendLogID = try members.text(.backendLogID)
         os = try members.text(.os)
@@ -153,5 +160,21 @@ extension Hostinfo: Codable {
         for (name, value) in others {
             try every.encode(value, forKey: AnyMember(stringValue: name))
         }
+    }
+}
+
+extension CodingUserInfoKey {
+    /// Set when of every Hostinfo only name, system and services are to be read.
+    fileprivate static let briefHostinfo = CodingUserInfoKey(rawValue: "briefHostinfo")
+}
+
+extension JSONDecoder {
+    /// Reads map messages for a client: of what peers say about their hosts only what a client has a use for.
+    ///
+    /// That is most of a big map, and would be most of what stays of it.
+    package static var forMapStream: JSONDecoder {
+        let decoder = JSONDecoder()
+        if let key = CodingUserInfoKey.briefHostinfo { decoder.userInfo[key] = true }
+        return decoder
     }
 }

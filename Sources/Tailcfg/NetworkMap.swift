@@ -3,7 +3,7 @@ package struct NetworkMap: Hashable, Sendable {
     /// The own node, normalised.
     package var selfNode: Node
     /// The peers by number, normalised.
-    package var peers: [NodeID: Node] = [:]
+    package var peers = PeerTable()
     /// The relays; nil until control sent a map.
     package var derpMap: DERPMap?
     /// The resolver's configuration.
@@ -45,19 +45,6 @@ package struct NetworkMap: Hashable, Sendable {
 
     /// Whether the own key has ended.
     package func isSelfExpired(at now: ControlTime) -> Bool { selfNode.isExpired(at: correctedTime(now)) }
-
-    /// The earliest end of a key that still lies ahead, own and peers'.
-    package func nextExpiry(after now: ControlTime) -> ControlTime? {
-        let now = correctedTime(now)
-        var earliest: ControlTime?
-        func consider(_ node: Node) {
-            guard !node.keyExpiry.isZero, node.keyExpiry > now else { return }
-            earliest = min(earliest ?? node.keyExpiry, node.keyExpiry)
-        }
-        consider(selfNode)
-        for node in peers.values { consider(node) }
-        return earliest.map { $0.adding(seconds: -controlClockOffsetSeconds) }
-    }
 
     /// The messages for the user by id.
     package var messages: [String: DisplayMessage] {

@@ -6,17 +6,23 @@ package enum NetworkMapError: Error, Equatable, Sendable {
 
 /// What a message changed, so that a reader need not compare whole maps.
 package struct NetworkMapChange: Hashable, Sendable {
-    /// Whether the own node was sent.
+    /// What became of one peer; nil stands for not being there.
+    package struct Peer: Hashable, Sendable {
+        /// The peer before the message.
+        package var before: Node?
+        /// The peer after it.
+        package var after: Node?
+    }
+
+    /// Whether the own node is another than before.
     package var selfNode = false
-    /// Whether the whole peer set was replaced.
+    /// Whether the whole peer set was replaced; `peers` says nothing then.
     package var allPeers = false
-    /// Peers that were added or touched.
-    package var changedPeers: Set<NodeID> = []
-    /// Peers that are gone, with the keys they had.
-    package var removedPeers: [Node] = []
-    /// Whether the relays were sent.
+    /// Peers that were added, touched or removed.
+    package var peers: [NodeID: Peer] = [:]
+    /// Whether the relays are others than before.
     package var derpMap = false
-    /// Whether the resolver's configuration was sent.
+    /// Whether the resolver's configuration is another than before.
     package var dnsConfig = false
     /// Whether the packet filter was touched.
     package var packetFilter = false
@@ -25,20 +31,29 @@ package struct NetworkMapChange: Hashable, Sendable {
 
     /// Nothing.
     package init() {}
+
+    /// Notes what became of a peer, which a message may touch more than once.
+    fileprivate mutating func note(_ id: NodeID, before: Node?, after: Node?) {
+        if peers[id] == nil { peers[id] = Peer(before: before, after: after) } else { peers[id]?.after = after }
+    }
 }
 
-/// Merges the messages of one map stream into a `NetworkMap` (`TAILSCALE-NODE` 1.9.1); a new stream needs a new reducer.
+/// Merges the messages of map streams into a `NetworkMap` (`TAILSCALE-NODE` 1.9.1).
 package struct NetworkMapReducer: Sendable {
-    /// How many peers a map holds, far more than any tailnet shows one node: some 50 MiB beside their strings.
+    /// How many peers a map holds, far more than any tailnet shows one node: some 40 MiB when they are packed.
     package static let peerLimit = 100_000
     /// How many named filters, messages and user profiles it holds.
     package static let entryLimit = 10_000
 
-    /// The state so far; nil before the first message.
+    /// The state so far; nil before the first message ever.
     package private(set) var map: NetworkMap?
+    private var isAtStart = true
 
     /// A reducer at the start of a stream.
     package init() {}
+
+    /// Begins with another stream: its first message replaces everything, and until then the map stays what it was.
+    package mutating func startStream() { isAtStart = true }
 
     /// Takes in one message.
     ///
@@ -61,16 +76,18 @@ package struct NetworkMapReducer: Sendable {
         var change = NetworkMapChange()
         // Taken out, so that the dictionaries below are changed in place.
         var next: NetworkMap
-        if let current = map.take() {
+        if !isAtStart, let current = map.take() {
             next = current
         } else {
             guard let node = response.node else { throw .firstMessageWithoutNode }
             next = NetworkMap(selfNode: node)
+            change.allPeers = true
+            isAtStart = false
         }
         if var node = response.node {
             node.normalize()
+            change.selfNode = change.allPeers || node != next.selfNode
             next.selfNode = node
-            change.selfNode = true
         }
         Self.applyPeers(response, to: &next, change: &change, now: now)
         Self.applyFilters(response, to: &next, change: &change)
@@ -78,12 +95,12 @@ package struct NetworkMapReducer: Sendable {
         if let derpMap = response.derpMap {
             var merged = next.derpMap ?? DERPMap()
             merged.merge(derpMap)
+            change.derpMap = merged != next.derpMap
             next.derpMap = merged
-            change.derpMap = true
         }
         if let dnsConfig = response.dnsConfig {
+            change.dnsConfig = dnsConfig != next.dnsConfig
             next.dnsConfig = dnsConfig
-            change.dnsConfig = true
         }
         for profile in response.userProfiles
         where next.userProfiles.count < Self.entryLimit || next.userProfiles[profile.id] != nil {
@@ -118,42 +135,48 @@ package struct NetworkMapReducer: Sendable {
             return
         }
         for id in response.peersRemoved {
-            if let node = map.peers.removeValue(forKey: id) { change.removedPeers.append(node) }
+            if let node = map.peers.removeValue(forKey: id) { change.note(id, before: node, after: nil) }
         }
         // A stream lives for days: a server that never stops adding must not fill the memory. What is too much is left out.
-        for var node in response.peersChanged where map.peers.count < peerLimit || map.peers[node.id] != nil {
+        for var node in response.peersChanged {
+            let before = map.peers[node.id]
+            guard before != nil || map.peers.count < peerLimit else { continue }
             node.normalize()
             map.peers[node.id] = node
-            change.changedPeers.insert(node.id)
+            change.note(node.id, before: before, after: node)
         }
-        for (id, seen) in response.peerSeenChange where map.peers[id] != nil {
-            map.peers[id]?.lastSeen = seen ? now : nil
-            change.changedPeers.insert(id)
+        for (id, seen) in response.peerSeenChange {
+            edit(id, in: &map, &change) { $0.lastSeen = seen ? now : nil }
         }
-        for (id, online) in response.onlineChange where map.peers[id] != nil {
-            map.peers[id]?.online = online
-            change.changedPeers.insert(id)
+        for (id, online) in response.onlineChange {
+            edit(id, in: &map, &change) { $0.online = online }
         }
         for patch in response.peersChangedPatch {
-            guard var node = map.peers[patch.nodeID] else { continue }
-            patch.apply(to: &node)
-            map.peers[patch.nodeID] = node
-            change.changedPeers.insert(patch.nodeID)
+            edit(patch.nodeID, in: &map, &change) { patch.apply(to: &$0) }
         }
-        change.removedPeers.removeAll { change.changedPeers.contains($0.id) }
+    }
+
+    private static func edit(
+        _ id: NodeID,
+        in map: inout NetworkMap,
+        _ change: inout NetworkMapChange,
+        _ body: (inout Node) -> Void
+    ) {
+        guard let before = map.peers[id] else { return }
+        var node = before
+        body(&node)
+        map.peers[id] = node
+        change.note(id, before: before, after: node)
     }
 
     private static func replacePeers(_ peers: [Node], in map: inout NetworkMap, change: inout NetworkMapChange) {
-        let previous = map.peers
-        map.peers = [:]
+        map.peers = PeerTable()
         map.peers.reserveCapacity(min(peers.count, peerLimit))
         for var node in peers.prefix(peerLimit) {
             node.normalize()
             map.peers[node.id] = node
         }
         change.allPeers = true
-        change.changedPeers = Set(map.peers.keys)
-        for (id, node) in previous where map.peers[id] == nil { change.removedPeers.append(node) }
     }
 
     private static func applyFilters(

@@ -4,4 +4,7 @@ package struct PeerIndex: Hashable, Sendable {
     let slot: Int32
     /// How often that place was given away before.
     let generation: UInt32
+
+    /// The place in the table of peers: a small number that is given again once the peer is removed.
+    package var place: Int { Int(slot) }
 }

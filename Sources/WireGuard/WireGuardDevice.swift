@@ -158,6 +158,11 @@ package final class WireGuardDevice {
         for prefix in routes { allowedIPs.insert(prefix, owner: index) }
     }
 
+    /// The prefixes whose packets go to a peer, as they were given; empty when it was removed.
+    package func routes(of index: PeerIndex) -> [IPPrefix] {
+        slot(of: index).map { peers[$0].routes } ?? []
+    }
+
     /// From where packets of a peer may come; empty when it was removed.
     package func allowedIPs(of index: PeerIndex) -> [IPPrefix] {
         slot(of: index).map { peers[$0].allowedIPs } ?? []

@@ -64,7 +64,6 @@ struct HostileDocumentTests {
                 let preferences = RoutePreferences(acceptRoutes: true, exitNode: .selected(map.peers.keys.min()))
                 let table = RouteTable(peers: map.peers.values, preferences: preferences, now: Self.now)
                 _ = table.peer(for: .v4(.loopback))
-                _ = map.nextExpiry(after: Self.now)
                 _ = (map.packetFilter, map.messages, map.magicDNSSuffix, map.isSelfExpired(at: Self.now))
                 for region in (map.derpMap?.regions ?? [:]).values {
                     for node in region.nodes {
@@ -129,7 +128,7 @@ struct HostileDocumentTests {
         response.keepAlive = false
         response.node = Node(id: 1)
         let change = try #require(try reducer.apply(response, now: Self.now))
-        #expect(change.selfNode && change.allPeers && change.changedPeers == [2] && change.removedPeers.isEmpty)
+        #expect(change.selfNode && change.allPeers && reducer.map?.peers.keys == [2])
     }
 
     @Test func `a change tells who is gone and who was touched`() throws {
@@ -143,11 +142,33 @@ struct HostileDocumentTests {
         second.peersChanged = [Node(id: 5)]
         second.onlineChange = [3: true, 8: true]
         let change = try #require(try reducer.apply(second, now: Self.now))
-        #expect(change.removedPeers.map(\.id) == [2] && change.changedPeers == [3, 5] && !change.selfNode)
+        #expect(change.peers.keys.sorted() == [2, 3, 5] && !change.selfNode && !change.allPeers)
+        #expect(change.peers[2]?.before?.id == 2 && change.peers[2]?.after == nil)
+        #expect(change.peers[3]?.before?.online == nil && change.peers[3]?.after?.online == true)
+        #expect(change.peers[5]?.before == nil && change.peers[5]?.after?.id == 5)
         var third = MapResponse()
         third.peers = [Node(id: 4)]
         let replaced = try #require(try reducer.apply(third, now: Self.now))
-        #expect(Set(replaced.removedPeers.map(\.id)) == [3, 5] && replaced.allPeers)
+        #expect(replaced.allPeers && reducer.map?.peers.keys == [4])
+    }
+
+    @Test func `what is sent again as it was is no change, and a new stream replaces all`() throws {
+        var reducer = NetworkMapReducer()
+        var message = MapResponse()
+        message.node = Node(id: 1)
+        message.dnsConfig = DNSConfig()
+        message.peersChanged = [Node(id: 2)]
+        _ = try reducer.apply(message, now: Self.now)
+        var again = message
+        again.peersChanged = []
+        #expect(try reducer.apply(again, now: Self.now) == NetworkMapChange())
+        reducer.startStream()
+        // Until the new stream speaks, what was known holds.
+        #expect(reducer.map?.peers.count == 1)
+        #expect(throws: NetworkMapError.firstMessageWithoutNode) { try reducer.apply(MapResponse(), now: Self.now) }
+        #expect(reducer.map?.peers.count == 1)
+        let change = try #require(try reducer.apply(again, now: Self.now))
+        #expect(change.allPeers && change.selfNode && reducer.map?.peers.isEmpty == true)
     }
 
     @Test func `control's clock counts when it is more than a minute away`() throws {
@@ -158,10 +179,9 @@ struct HostileDocumentTests {
         response.controlTime = Self.now.adding(seconds: 59)
         _ = try reducer.apply(response, now: Self.now)
         #expect(reducer.map?.controlClockOffsetSeconds == 0)
-        #expect(reducer.map?.nextExpiry(after: Self.now) == Self.now.adding(seconds: 3600))
         response.controlTime = Self.now.adding(seconds: 3000)
         _ = try reducer.apply(response, now: Self.now)
-        #expect(reducer.map?.nextExpiry(after: Self.now) == Self.now.adding(seconds: 600))
+        #expect(reducer.map?.isSelfExpired(at: Self.now.adding(seconds: 599)) == false)
         #expect(reducer.map?.isSelfExpired(at: Self.now.adding(seconds: 600)) == true)
         var keepAlive = MapResponse()
         keepAlive.keepAlive = true

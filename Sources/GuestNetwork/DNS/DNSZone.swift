@@ -28,6 +28,24 @@ package struct DNSZone: Sendable {
     private var subdomainOwners: Set<DNSName>
     private var authoritative: Set<DNSName>
     private var routes: [DNSName: [DNSUpstream]]
+    private var naming = Naming()
+    // What nodes were served with before another came with the same name.
+    private var displaced: [DNSName: [[IPAddress]]] = [:]
+
+    /// How nodes are served.
+    private struct Naming: Sendable {
+        /// The tailnet's domain; nil when short names are not served.
+        var suffix: DNSName?
+        var servesIPv4 = true
+        var servesBothFamilies = false
+
+        func served(_ addresses: [IPAddress]) -> [IPAddress] {
+            let ipv4 = addresses.filter(\.isIPv4)
+            let ipv6 = addresses.filter { !$0.isIPv4 }
+            guard servesIPv4 else { return ipv6 }
+            return servesBothFamilies ? ipv4 + ipv6 : ipv4.isEmpty ? ipv6 : ipv4
+        }
+    }
 
     /// A table of exactly these entries.
     ///
@@ -71,10 +89,13 @@ package struct DNSZone: Sendable {
     ) {
         self.init()
         let suffix = own.name.parent.flatMap { $0.isRoot ? nil : $0 }
-        let servesIPv4 = own.addresses.contains(where: \.isIPv4) || own.addresses.isEmpty
-        let servesShortNames = isProxied && acceptsDNS
-        add(own, suffix, servesShortNames, servesIPv4, servesBothFamilies)
-        for peer in peers { add(peer, suffix, servesShortNames, servesIPv4, servesBothFamilies) }
+        naming = Naming(
+            suffix: isProxied && acceptsDNS ? suffix : nil,
+            servesIPv4: own.addresses.contains(where: \.isIPv4) || own.addresses.isEmpty,
+            servesBothFamilies: servesBothFamilies
+        )
+        insert(own)
+        for peer in peers { insert(peer) }
         for record in extraRecords { addresses[record.name, default: []].append(record.address) }
         guard acceptsDNS else {
             if !resolvers.isEmpty { self.routes[.root] = resolvers }
@@ -92,23 +113,40 @@ package struct DNSZone: Sendable {
         for record in extraRecords where !isCovered(record.name) { authoritative.insert(record.name) }
     }
 
-    private mutating func add(
-        _ node: Node,
-        _ suffix: DNSName?,
-        _ servesShortNames: Bool,
-        _ servesIPv4: Bool,
-        _ servesBothFamilies: Bool
-    ) {
+    /// Adds a node; of several with one name the last is served.
+    package mutating func insert(_ node: Node) {
         guard !node.addresses.isEmpty, !node.name.isRoot else { return }
-        let ipv4 = node.addresses.filter(\.isIPv4)
-        let ipv6 = node.addresses.filter { !$0.isIPv4 }
-        let served: [IPAddress] =
-            if !servesIPv4 { ipv6 } else if servesBothFamilies { ipv4 + ipv6 } else { ipv4.isEmpty ? ipv6 : ipv4 }
-        addresses[node.name] = served
+        let served = naming.served(node.addresses)
+        serve(served, as: node.name)
         for address in node.addresses { names[address] = node.name.lowercased }
         if node.answersSubdomains { subdomainOwners.insert(node.name) }
-        guard servesShortNames, let suffix, let short = node.name.removing(suffix) else { return }
-        addresses[short] = served
+        if let short = naming.suffix.flatMap(node.name.removing) { serve(served, as: short) }
+    }
+
+    /// Forgets a node; another one that has the same name is served again.
+    package mutating func remove(_ node: Node) {
+        guard !node.addresses.isEmpty, !node.name.isRoot else { return }
+        let served = naming.served(node.addresses)
+        let name = node.name.lowercased
+        for address in node.addresses where names[address] == name { names[address] = nil }
+        if withdraw(served, as: node.name) { subdomainOwners.remove(node.name) }
+        if let short = naming.suffix.flatMap(node.name.removing) { _ = withdraw(served, as: short) }
+    }
+
+    private mutating func serve(_ served: [IPAddress], as name: DNSName) {
+        if let other = addresses.updateValue(served, forKey: name) { displaced[name, default: []].append(other) }
+    }
+
+    /// Takes back what a node was served with; true when nobody has the name any more.
+    private mutating func withdraw(_ served: [IPAddress], as name: DNSName) -> Bool {
+        var others = displaced.removeValue(forKey: name) ?? []
+        if addresses[name] == served {
+            addresses[name] = others.popLast()
+        } else if let place = others.firstIndex(of: served) {
+            others.remove(at: place)
+        }
+        if !others.isEmpty { displaced[name] = others }
+        return addresses[name] == nil
     }
 
     private func isCovered(_ name: DNSName) -> Bool {

@@ -81,6 +81,12 @@ package final class GuestLink {
         resolver.zone = zone
     }
 
+    /// Tells the resolver which nodes are gone, then which ones came.
+    package func changeZone(leaving: [DNSZone.Node], joining: [DNSZone.Node]) {
+        for node in leaving { resolver.zone.remove(node) }
+        for node in joining { resolver.zone.insert(node) }
+    }
+
     /// Deals with a frame from the guest; the verdict says what the buffer holds afterwards.
     package func receive(frame: inout ByteBuffer) -> GuestLinkVerdict {
         counters.framesIn &+= 1

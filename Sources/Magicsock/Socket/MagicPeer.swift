@@ -22,7 +22,6 @@ package final class MagicPeer {
     var lastPingSource: AddressPort?
     /// The last handshake message that nothing came back for yet, and how often a relay had to return it.
     var handshake: (octets: [UInt8], at: MonotonicTime, resends: Int)?
-    var discoBox: NaClBox?
     var directRemote: SocketAddress?
     var timer: Scheduled<Void>?
     var timerDeadline: MonotonicTime?
@@ -30,10 +29,23 @@ package final class MagicPeer {
     /// The ways to a peer that speaks no disco but plain WireGuard; nil for an ordinary one.
     var plain: PlainPath?
     private let origin: DatagramOrigin
+    private var ownDiscoKey: DiscoPrivateKey?
+    private var preparedBox: NaClBox?
 
     init(nodeKey: NodePublicKey, origin: DatagramOrigin) {
         self.nodeKey = nodeKey
         self.origin = origin
+    }
+
+    /// Seals and opens disco messages; nil for a peer that speaks none.
+    ///
+    /// Made when it is first needed: it takes a key exchange, and most peers of a big tailnet are never talked to.
+    var discoBox: NaClBox? {
+        if let preparedBox { return preparedBox }
+        guard !discoKey.isZero, let ownDiscoKey else { return nil }
+        // A key of low order seals nothing: such a peer is reachable by relay only.
+        preparedBox = try? NaClBox(precomputing: ownDiscoKey, discoKey)
+        return preparedBox
     }
 
     /// Notes an authentic tunnel datagram of the peer: no handshake message need be sent again.
@@ -58,8 +70,8 @@ package final class MagicPeer {
     func setDiscoKey(_ key: DiscoPublicKey, own: DiscoPrivateKey) {
         guard key != discoKey else { return }
         discoKey = key
-        // A key of low order seals nothing: such a peer is reachable by relay only.
-        discoBox = key.isZero ? nil : try? NaClBox(precomputing: own, key)
+        ownDiscoKey = own
+        preparedBox = nil
         endpoint.reset()
         lastPingSource = nil
         directRemote = nil

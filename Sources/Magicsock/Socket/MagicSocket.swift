@@ -143,38 +143,6 @@ package final class MagicSocket {
         requestEndpoints(isFull: true)
     }
 
-    /// Takes the peers of the current map and returns them; those that stay keep their paths.
-    package func setPeers(_ descriptions: [MagicPeerDescription]) -> [MagicPeer] {
-        var kept: [NodePublicKey: MagicPeer] = [:]
-        peersByDisco.removeAll(keepingCapacity: true)
-        hasPlainPeers = false
-        let now = self.now
-        let result = descriptions.map { description in
-            let peer =
-                peers.removeValue(forKey: description.nodeKey)
-                ?? MagicPeer(nodeKey: description.nodeKey, origin: origin)
-            kept[peer.nodeKey] = peer
-            if description.isWireGuardOnly {
-                setPlain(peer, description.endpoints)
-                return peer
-            }
-            peer.plain = nil
-            peer.endpoint.isSilent = switches.silentDisco
-            peer.setDiscoKey(description.discoKey, own: discoKey)
-            let isRehomed = peer.endpoint.homeDERP != description.homeDERP
-            peer.endpoint.homeDERP = description.homeDERP
-            if isRehomed { resendHandshake(to: peer, directly: false) }
-            peer.endpoint.setNetworkMapCandidates(description.endpoints.filter(isPermitted), at: now)
-            if !peer.discoKey.isZero { peersByDisco[peer.discoKey, default: []].append(peer) }
-            return peer
-        }
-        for gone in peers.values { gone.timer?.cancel() }
-        peers = kept
-        for peer in result where peer.endpoint.isActive(at: now) { poll(peer) }
-        flush()
-        return result
-    }
-
     /// Takes a new node key; every relay is entered anew under it.
     package func setNodeKey(_ key: NodePrivateKey) {
         nodeKey = key.publicKey

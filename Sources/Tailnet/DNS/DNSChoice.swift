@@ -93,7 +93,8 @@ extension DNSZone {
         )
     }
 
-    private static func node(_ node: Tailcfg.Node) -> DNSZone.Node? {
+    /// A node as the resolver knows it; nil for one without a name.
+    static func node(_ node: Tailcfg.Node) -> DNSZone.Node? {
         guard let name = DNSName(node.name), !name.isRoot else { return nil }
         return DNSZone.Node(
             name: name,

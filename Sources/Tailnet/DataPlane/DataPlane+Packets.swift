@@ -37,7 +37,7 @@ extension DataPlane {
             // The one error that ends the wait of TCP and of connected UDP sockets at once: "no route to host" on Linux.
             return refuse(packet, TailnetAddresses.contains(parsed.destination) ? .hostUnreachable : .prohibited)
         }
-        guard (peer.isJailed ? jailedFilter : filter).outbound(parsed) == .accept else {
+        guard filter(for: peer).outbound(parsed) == .accept else {
             drops.filteredOutbound &+= 1
             return refuse(packet, .prohibited)
         }
@@ -52,7 +52,7 @@ extension DataPlane {
             for packet in flows.takeOutgoing() {
                 guard let parsed = try? ParsedPacket(parsing: packet.span),
                     let index = device.peer(forDestination: parsed.destination), let peer = peers[index],
-                    (peer.isJailed ? jailedFilter : filter).outbound(parsed) == .accept
+                    filter(for: peer).outbound(parsed) == .accept
                 else { continue }
                 send(packet.span, to: peer, now: now)
             }
@@ -134,7 +134,7 @@ extension DataPlane: MagicSocketSink {
             if let answer { send(answer.span, to: peer, now: now) }
             return
         }
-        switch (peer.isJailed ? jailedFilter : filter).inbound(parsed) {
+        switch filter(for: peer).inbound(parsed) {
         case .accept:
             scratch.withMutableSpan(first: range.upperBound) { buffer in
                 parsed.clampSegmentSize(in: &buffer, at: range.lowerBound, mtu: GuestNetworkConstants.mtu)

@@ -20,13 +20,14 @@ final class DataPlane {
     var scratch = PacketScratch(byteCount: 65_536 + 128)
     var batch = NICFrameBatch()
     let filter = PacketFilter()
-    /// For peers that may only answer.
-    let jailedFilter = PacketFilter()
+    /// For peers that may only answer; made when there is one.
+    private var jailedFilter: PacketFilter?
+    private var localAddresses: [IPPrefix] = []
     var tsmp = TSMPResponder(addresses: [])
     var drops = PlaneDrops()
     /// How many packets of the in-tunnel protocol came.
     var tsmpReceived: UInt64 = 0
-    var peers: [PeerIndex: PlanePeer] = [:]
+    var peers = PlanePeers()
     var generator = SystemRandomNumberGenerator()
     /// Conversations of the node itself.
     let flows = NodeFlows()
@@ -43,8 +44,6 @@ final class DataPlane {
     private let logger: Logger
     private let dnsForwarding: DNSForwardingRule
     private let dialPolicy: any DialPolicy
-    private var descriptions: [NodeID: PlaneNetwork.Peer] = [:]
-    private var routes: RouteTable?
     private var timer: Scheduled<Void>?
     private var announcement: Scheduled<Void>?
     private var timerDeadline: MonotonicTime?
@@ -152,11 +151,11 @@ final class DataPlane {
     /// Takes a network map; with nil nothing passes any more.
     func apply(_ network: PlaneNetwork?) {
         guard !isStopped else { return }
-        routes = network?.routes
         tellGuest(link.configure(network?.addressing))
         guard let network else {
             filter.update(rules: .denyAll, localAddresses: [])
-            jailedFilter.update(rules: .denyAll, localAddresses: [])
+            localAddresses = []
+            jailedFilter = nil
             ownAddresses = []
             tsmp = TSMPResponder(addresses: [])
             failPings()
@@ -166,15 +165,9 @@ final class DataPlane {
         }
         link.setZone(network.zone)
         resolver.apply(ownAddresses: network.ownAddresses, usesExitNode: network.usesExitNode)
-        for problem in network.filterRules.problems {
-            logger.warning("packet filter rule not used", metadata: ["problem": "\(problem)"])
-        }
-        filter.update(
-            rules: network.filterRules,
-            localAddresses: network.localAddresses,
-            shieldsUp: network.isShieldsUp
-        )
-        jailedFilter.update(rules: .denyAll, localAddresses: network.localAddresses, shieldsUp: true)
+        localAddresses = network.localAddresses
+        update(network.filterRules, shieldsUp: network.isShieldsUp)
+        jailedFilter?.update(rules: .denyAll, localAddresses: localAddresses, shieldsUp: true)
         ownAddresses = network.ownAddresses
         tsmp = TSMPResponder(addresses: ownAddresses)
         socket.setSwitches(network.switches)
@@ -182,15 +175,48 @@ final class DataPlane {
         if let map = network.derpMap { socket.setDERPMap(map) }
     }
 
+    /// Takes what became of single peers since the last network map.
+    func apply(_ change: PlaneChange) {
+        guard !isStopped else { return }
+        for id in change.removed { removePeer(id) }
+        for peer in change.peers { setPeer(peer) }
+        if let rules = change.filterRules { update(rules, shieldsUp: filter.isShieldsUp) }
+        switch change.names {
+        case .some(.some(let leaving, let joining)): link.changeZone(leaving: leaving, joining: joining)
+        case .some(.all(let zone)): link.setZone(zone)
+        case nil: break
+        }
+        socket.flush()
+    }
+
+    private func update(_ rules: PacketFilterRules, shieldsUp: Bool) {
+        for problem in rules.problems {
+            logger.warning("packet filter rule not used", metadata: ["problem": "\(problem)"])
+        }
+        filter.update(rules: rules, localAddresses: localAddresses, shieldsUp: shieldsUp)
+    }
+
+    /// The filter that a peer's packets go through.
+    func filter(for peer: PlanePeer) -> PacketFilter { peer.isJailed ? jailedFilter ?? filter : filter }
+
     /// Takes a new node key: sessions under the old one are worth nothing.
     func setNodeKey(_ key: NodePrivateKey) {
         failPings()
+        let previous = device
+        let known = Array(peers.values)
         device = Self.makeDevice(key)
         peers.removeAll()
-        let known = Array(descriptions.values)
-        descriptions.removeAll()
         socket.setNodeKey(key)
-        setPeers(known)
+        for peer in known {
+            let index = device.setPeer(
+                peer.path.nodeKey,
+                allowedIPs: previous.allowedIPs(of: peer.index),
+                routes: previous.routes(of: peer.index)
+            )
+            let entry = PlanePeer(id: peer.id, index: index, path: peer.path)
+            entry.isJailed = peer.isJailed
+            peers.insert(entry)
+        }
     }
 
     /// Tells whether the map poll is up.
@@ -206,31 +232,43 @@ final class DataPlane {
                 handshakeAge: device.statistics(of: peer.index)?.lastHandshakeAt.map { now - $0 }
             )
         }
-        let prefixes = routes?.effectiveAllowedIPs.values.flatMap { $0.map(\.description) } ?? []
+        let prefixes = peers.values.flatMap { device.allowedIPs(of: $0.index).map(\.description) }
         return PlaneSnapshot(peers: known, report: socket.report, routes: prefixes.sorted(), drops: dropsByReason)
     }
 
     private func setPeers(_ wanted: [PlaneNetwork.Peer]) {
-        let paths = socket.setPeers(wanted.map(\.path))
-        var next: [PeerIndex: PlanePeer] = [:]
-        next.reserveCapacity(wanted.count)
-        var kept = Set<PeerIndex>()
-        for (peer, path) in zip(wanted, paths) {
-            let index = device.setPeer(peer.path.nodeKey, allowedIPs: peer.allowedIPs, routes: peer.routes)
-            if let known = descriptions[peer.id], known.path.discoKey != peer.path.discoKey,
-                known.path.nodeKey == peer.path.nodeKey, !known.path.discoKey.isZero
-            {
-                // The peer restarted, and its session keys with it; a first key only means that control knows it by now.
-                device.resetSessions(of: index)
-            }
-            let entry = peers[index] ?? PlanePeer(id: peer.id, index: index, path: path)
-            entry.isJailed = peer.isJailed
-            next[index] = entry
-            kept.insert(index)
+        let ids = Set(wanted.map(\.id))
+        for id in peers.values.map(\.id) where !ids.contains(id) { removePeer(id) }
+        for peer in wanted { setPeer(peer) }
+        socket.flush()
+    }
+
+    private func setPeer(_ peer: PlaneNetwork.Peer) {
+        let known = peers[peer.id]
+        // Another node key is another peer to everyone but control.
+        if let known, known.path.nodeKey != peer.path.nodeKey { removePeer(peer.id) }
+        let previousDiscoKey = known?.path.nodeKey == peer.path.nodeKey ? known?.path.discoKey : nil
+        let path = socket.setPeer(peer.path)
+        let index = device.setPeer(peer.path.nodeKey, allowedIPs: peer.allowedIPs, routes: peer.routes)
+        if let previousDiscoKey, previousDiscoKey != path.discoKey, !previousDiscoKey.isZero {
+            // The peer restarted, and its session keys with it; a first key only means that control knows it by now.
+            device.resetSessions(of: index)
         }
-        for index in peers.keys where !kept.contains(index) { device.removePeer(index) }
-        peers = next
-        descriptions = Dictionary(wanted.map { ($0.id, $0) }) { $1 }
+        let entry = peers[index] ?? PlanePeer(id: peer.id, index: index, path: path)
+        entry.isJailed = peer.isJailed
+        if peer.isJailed, jailedFilter == nil {
+            let jailedFilter = PacketFilter()
+            jailedFilter.update(rules: .denyAll, localAddresses: localAddresses, shieldsUp: true)
+            self.jailedFilter = jailedFilter
+        }
+        peers.insert(entry)
+    }
+
+    private func removePeer(_ id: NodeID) {
+        guard let peer = peers[id] else { return }
+        peers.remove(id)
+        device.removePeer(peer.index)
+        socket.removePeer(peer.path.nodeKey)
     }
 
     private static func makeDevice(_ key: NodePrivateKey) -> WireGuardDevice {
@@ -275,18 +313,4 @@ final class DataPlane {
     }
 
     func tell(_ report: MagicSocketReport) { self.report(report) }
-}
-
-/// One peer on the packet path.
-final class PlanePeer {
-    let id: NodeID
-    let index: PeerIndex
-    let path: MagicPeer
-    var isJailed = false
-
-    init(id: NodeID, index: PeerIndex, path: MagicPeer) {
-        self.id = id
-        self.index = index
-        self.path = path
-    }
 }

@@ -10,6 +10,8 @@ package import WarrenCrypto
 package final class DetachedDataPlane {
     private let plane: DataPlane
     private let configuration: TailnetNodeConfiguration
+    private var reducer = NetworkMapReducer()
+    private var translation = NetworkTranslation()
 
     /// A data plane that does nothing before `start`.
     package init(eventLoop: any EventLoop, nodeKey: NodePrivateKey, configuration: TailnetNodeConfiguration) {
@@ -44,6 +46,21 @@ package final class DetachedDataPlane {
     package func apply(_ map: NetworkMap, now: ControlTime) {
         plane.apply(PlaneNetwork(map: map, preferences: configuration.preferences, now: now))
     }
+
+    /// Takes a message of a map stream, as a node does.
+    ///
+    /// - Throws: `NetworkMapError`.
+    package func receive(_ response: MapResponse, now: ControlTime) throws(NetworkMapError) {
+        guard let change = try reducer.apply(response, now: now), let map = reducer.map else { return }
+        let step = translation.translate(map, change: change, preferences: configuration.preferences, now: now)
+        switch step {
+        case .whole(let network): plane.apply(network)
+        case .change(let change): plane.apply(change)
+        }
+    }
+
+    /// How many peers packets can go to.
+    package var peerCount: Int { plane.peers.count }
 
     /// Whether a direct path to this peer is proven at the moment.
     package func isDirect(to peer: NodeID) -> Bool {

@@ -1,3 +1,4 @@
+import Glibc
 import NetTypes
 
 /// One reusable buffer in which packets are sealed and opened in place, so that no packet costs an allocation.
@@ -6,11 +7,12 @@ struct PacketScratch: ~Copyable {
 
     /// A buffer of `byteCount` octets.
     init(byteCount: Int) {
-        memory = .allocate(byteCount: byteCount, alignment: 16)
-        memory.initializeMemory(as: UInt8.self, repeating: 0)
+        // Fresh pages from the kernel are zero and cost nothing until they are used; most packets need only the first.
+        guard let memory = calloc(byteCount, 1) else { preconditionFailure("out of memory") }
+        self.memory = UnsafeMutableRawBufferPointer(start: memory, count: byteCount)
     }
 
-    deinit { memory.deallocate() }
+    deinit { free(memory.baseAddress) }
 
     /// How much fits.
     var byteCount: Int { memory.count }

@@ -17,6 +17,22 @@ struct PlaneNetwork: Sendable {
         /// Those of them whose packets go to it.
         var routes: [IPPrefix]
         var isJailed: Bool
+
+        /// A peer of the map; nil for one that is not talked to: expired, unreachable, or stripped by tailnet lock.
+        init?(_ node: Node, _ routes: RouteTable) {
+            guard let allowedIPs = routes.prefixes(of: node.id) else { return nil }
+            id = node.id
+            path = MagicPeerDescription(
+                nodeKey: node.key,
+                discoKey: node.discoKey,
+                homeDERP: node.homeDERP,
+                endpoints: node.endpoints,
+                isWireGuardOnly: node.isWireGuardOnly
+            )
+            self.allowedIPs = allowedIPs
+            self.routes = routes.ownedPrefixes(of: node.id)
+            isJailed = node.isJailed
+        }
     }
 
     var peers: [Peer]
@@ -58,23 +74,7 @@ struct PlaneNetwork: Sendable {
             now: now
         )
         self.routes = routes
-        // A peer without routes is not talked to: expired, unreachable, or stripped by tailnet lock.
-        peers = sorted.compactMap { node in
-            guard let allowedIPs = routes.prefixes(of: node.id) else { return nil }
-            return Peer(
-                id: node.id,
-                path: MagicPeerDescription(
-                    nodeKey: node.key,
-                    discoKey: node.discoKey,
-                    homeDERP: node.homeDERP,
-                    endpoints: node.endpoints,
-                    isWireGuardOnly: node.isWireGuardOnly
-                ),
-                allowedIPs: allowedIPs,
-                routes: routes.ownedPrefixes(of: node.id),
-                isJailed: node.isJailed
-            )
-        }
+        peers = sorted.compactMap { Peer($0, routes) }
         derpMap = map.derpMap
         switches.relayOnly = map.selfNode.hasCapability("only-tcp-443")
         switches.silentDisco = map.selfNode.hasCapability("silent-disco")
@@ -83,6 +83,17 @@ struct PlaneNetwork: Sendable {
         localAddresses = map.selfNode.addresses + Self.approvedRoutes(map.selfNode, preferences)
         isShieldsUp = preferences.shieldsUp
         addressing = Self.addressing(map, preferences)
+        zone = Self.zone(map, preferences, exitNode, forwarding)
+        usesExitNode = exitNode != .none
+    }
+
+    /// What the guest's resolver knows.
+    static func zone(
+        _ map: NetworkMap,
+        _ preferences: NodePreferences,
+        _ exitNode: RoutePreferences.ExitNode,
+        _ forwarding: DNSForwardingRule
+    ) -> DNSZone {
         let choice = DNSChoice(
             map.dnsConfig,
             own: map.selfNode,
@@ -90,8 +101,7 @@ struct PlaneNetwork: Sendable {
             exitNode: exitNode.id.flatMap { map.peers[$0] },
             rule: forwarding
         )
-        zone = DNSZone(map, choice, acceptsDNS: preferences.acceptDNS, rule: forwarding)
-        usesExitNode = exitNode != .none
+        return DNSZone(map, choice, acceptsDNS: preferences.acceptDNS, rule: forwarding)
     }
 
     /// Whether a peer is one that this node can talk to at all.

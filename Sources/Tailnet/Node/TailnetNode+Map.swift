@@ -68,7 +68,7 @@ extension TailnetNode {
         var refusals = 0
         while !Task.isCancelled {
             var failure = ControlError.connectionClosed
-            reducer = NetworkMapReducer()
+            reducer.startStream()
             do throws(ControlError) {
                 try await client.mapPoll(mapRequest) { response in
                     await self.receive(response, pings: pings, expiry: expiry)
@@ -104,11 +104,10 @@ extension TailnetNode {
         if let request = response.pingRequest { pings.yield(request) }
         let now = ControlTime(Date())
         // Fails only for a first message without a node, which the client refuses before it comes here.
-        guard let change = try? reducer.apply(response, now: now), let map = reducer.map else { return }
-        self.map = map
+        guard let change = try? reducer.apply(response, now: now) else { return }
         let isFirst = !isPolling
         isPolling = true
-        if isFirst || change != NetworkMapChange() { await applyMap(now: now) }
+        if isFirst || change != NetworkMapChange() { await applyMap(isFirst ? nil : change, now: now) }
         if isFirst {
             await onPlane { $0.setControlConnected(true) }
             // A new stream may have met a server that forgot what it was told.
@@ -117,25 +116,27 @@ extension TailnetNode {
         expiry.yield()
     }
 
-    /// Brings status and data plane in step with the map.
-    private func applyMap(now: ControlTime) async {
+    /// Brings status and data plane in step with the map, of which only `mapChange` is new; nil for everything.
+    private func applyMap(_ mapChange: NetworkMapChange? = nil, now: ControlTime) async {
         guard let map else { return }
         let isExpired = map.isSelfExpired(at: now)
-        nextExpiry = map.nextExpiry(after: now)
-        let corrected = map.correctedTime(now)
-        let exitNode = exitNodeSelection.resolve(preferences.exitNode, in: map, now: corrected)
-        let network =
-            isExpired
-            ? nil
-            : PlaneNetwork(
-                map: map,
-                preferences: preferences,
-                exitNode: exitNode,
-                forwarding: configuration.dnsForwarding,
-                now: corrected
-            )
-        await onPlane { $0.apply(network) }
-        change(peers: map.sortedPeers.map { PeerStatus($0) }) { status in
+        let step = translation.translate(
+            map,
+            change: mapChange,
+            preferences: preferences,
+            forwarding: configuration.dnsForwarding,
+            now: map.correctedTime(now)
+        )
+        nextExpiry = translation.nextExpiry(in: map)
+        await onPlane { plane in
+            switch step {
+            case _ where isExpired: plane.apply(nil)
+            case .whole(let network): plane.apply(network)
+            case .change(let change): plane.apply(change)
+            }
+        }
+        noteNetmap(map, mapChange)
+        change { status in
             status.addresses = map.selfNode.addresses.map { "\($0.address)" }
             status.dnsName = map.selfNode.name.isEmpty ? nil : map.selfNode.name
             status.nodeId = map.selfNode.stableID.isEmpty ? nil : map.selfNode.stableID

@@ -28,17 +28,18 @@ package actor TailnetNode {
     var isIdentityStored: Bool
     var authKey: SecretText?
     var client: ControlClient?
-    var map: NetworkMap?
     var status: NetworkStatus
     var isPolling = false
     var reducer = NetworkMapReducer()
     var nextExpiry: ControlTime?
-    var exitNodeSelection = ExitNodeSelection()
+    var translation = NetworkTranslation()
     var discoKey = DiscoPublicKey.zero
     // At one from the start, so that a reader that knows nothing gets the first state at once.
     private let signal = LevelSignal(level: 1)
     private var netmapVersion: Int64 = 0
-    private var peers: [PeerStatus] = []
+    private var toldNetmapVersion: Int64 = 0
+    // What a list of all peers adds up to, whatever its order; nobody keeps the list itself.
+    private var peerDigest = 0
 
     /// A node that does not take part yet.
     ///
@@ -111,7 +112,12 @@ package actor TailnetNode {
     /// The first report after `version`, or the newest when the task is cancelled; a level, so that nothing is missed.
     package func report(after version: Int64) async -> NodeReport {
         await signal.wait(above: version)
-        return NodeReport(version: signal.level, status: status, netmapVersion: netmapVersion, peers: peers)
+        return NodeReport(
+            version: signal.level,
+            status: status,
+            netmapVersion: netmapVersion,
+            peers: (map?.sortedPeers ?? []).map { PeerStatus($0) }
+        )
     }
 
     /// Everything the API shows about the node.
@@ -132,16 +138,32 @@ package actor TailnetNode {
         }
     }
 
-    /// Changes the status; readers are told when anything came of it.
-    func change(peers: [PeerStatus]? = nil, _ body: (inout NetworkStatus) -> Void) {
-        let before = status
-        body(&status)
-        let hasNewPeers = peers != nil && peers != self.peers
-        if let peers, hasNewPeers {
-            self.peers = peers
-            netmapVersion += 1
+    /// What control says; stays while the connection to it is down.
+    var map: NetworkMap? { reducer.map }
+
+    /// Notes what became of the peers, for the next `change`; nil when all may be others.
+    func noteNetmap(_ map: NetworkMap, _ mapChange: NetworkMapChange?) {
+        var digest = peerDigest
+        if let mapChange, !mapChange.allPeers {
+            for peer in mapChange.peers.values {
+                if let before = peer.before { digest &-= PeerStatus(before).hashValue }
+                if let after = peer.after { digest &+= PeerStatus(after).hashValue }
+            }
+        } else {
+            digest = map.peers.values.reduce(0) { $0 &+ PeerStatus($1).hashValue }
         }
-        guard status != before || hasNewPeers else { return }
+        guard digest != peerDigest else { return }
+        peerDigest = digest
+        netmapVersion += 1
+    }
+
+    /// Changes the status; readers are told when anything came of it.
+    func change(_ body: (inout NetworkStatus) -> Void) {
+        let before = status
+        let toldNetmap = toldNetmapVersion
+        body(&status)
+        toldNetmapVersion = netmapVersion
+        guard status != before || netmapVersion != toldNetmap else { return }
         signal.raise()
     }
 
