@@ -302,7 +302,7 @@ let package = Package(
         ),
         .testTarget(
             name: "GuestNetworkTests",
-            dependencies: ["GuestNetwork", "NetWire", "NetTypes", nioCore, nioPosix, "TestSupport"],
+            dependencies: ["GuestNetwork", "NetWire", "TCP", "NetTypes", nioCore, nioPosix, "TestSupport"],
             resources: [.copy("Vectors")],
             swiftSettings: settings
         ),

@@ -113,6 +113,19 @@ import Testing
         #expect(try choice(bare, nil).resolvers.isEmpty)
     }
 
+    @Test func `who does not accept the tailnet's DNS asks none of its resolvers`() throws {
+        let host = AddressPort(.v4(IPv4Address(192, 0, 2, 77)), port: 53)
+        let choice = DNSChoice(
+            config(),
+            own: try node(1, ["100.64.0.1"]),
+            usesExitNode: false,
+            exitNode: nil,
+            rule: .host(resolvers: [host]),
+            acceptsDNS: false
+        )
+        #expect(choice.resolvers == [.plain(host)] && choice.routes.isEmpty)
+    }
+
     @Test func `a suffix whose resolvers nobody can use is forwarded in vain, and is no zone of ours`() throws {
         var config = DNSConfig()
         config.routes = ["tls.example": [DNSResolver(address: "tls://192.0.2.1")]]

@@ -78,6 +78,8 @@ import Testing
         let message = try ask(pair, query(), octets: 4)
         #expect(message.identifier == 77 && message.answers.count == 1)
         #expect(pair.near.plane.flows.isEmpty)
+        let report = pair.near.plane.snapshot().dns
+        #expect(report.resolvers == ["\(NodePair.farAddress)"] && report.forwards)
     }
 
     @Test func `an answer larger than the link takes comes in fragments, or truncated to who cannot take it`() throws {
@@ -96,6 +98,7 @@ import Testing
         #expect(try read(whole(pair.near)).flags.responseCode == .serverFailure)
         let far = try pair.far.takeDatagrams()
         #expect(far.isEmpty && pair.near.plane.flows.isEmpty)
+        #expect(pair.near.plane.snapshot().dns.forwards == false)
     }
 
     @Test func `a name of the netmap needs nobody`() throws {

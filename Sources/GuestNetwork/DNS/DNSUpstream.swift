@@ -26,6 +26,15 @@ package enum DNSUpstream: Hashable, Sendable {
         }
     }
 
+    /// The resolver as control would write it.
+    package var text: String {
+        switch self {
+        case .plain(let target): target.port == GuestNetworkConstants.dnsPort ? "\(target.address)" : "\(target)"
+        case .peer(let target, let path): "http://\(target)\(path)"
+        case .https(let text), .unusable(let text): text
+        }
+    }
+
     // A name would have to be resolved first, and could only be by the host.
     private static func peer(_ text: String) -> (AddressPort, String)? {
         guard text.hasPrefix("http://") else { return nil }

@@ -27,7 +27,8 @@ package struct DNSZone: Sendable {
     private var names: [IPAddress: DNSName]
     private var subdomainOwners: Set<DNSName>
     private var authoritative: Set<DNSName>
-    private var routes: [DNSName: [DNSUpstream]]
+    /// The resolvers by suffix; those for everything else stand under the root.
+    private(set) var routes: [DNSName: [DNSUpstream]]
     private var naming = Naming()
     // What nodes were served with before another came with the same name.
     private var displaced: [DNSName: [[IPAddress]]] = [:]

@@ -1,6 +1,6 @@
 import NIOCore
 package import NetTypes
-import NetWire
+package import NetWire
 
 extension GuestLink {
     /// Answers a query that came as a datagram, or says who must be asked.
@@ -62,6 +62,9 @@ extension GuestLink {
             return queries
         }
     }
+
+    /// The resolvers by suffix; those for everything else stand under the root.
+    package var upstreams: [DNSName: [DNSUpstream]] { resolver.zone.routes }
 
     /// Puts what the resolver's TCP connections have to say into `batch`.
     package func sendStreams(into batch: inout NICFrameBatch) {

@@ -18,7 +18,19 @@ struct DNSChoice: Equatable, Sendable {
     ///   - usesExitNode: Whether an exit node is chosen.
     ///   - exitNode: The one; nil when there is none or it is not in the map.
     ///   - rule: What the daemon allows.
-    init(_ config: DNSConfig, own: Node, usesExitNode: Bool, exitNode: Node?, rule: DNSForwardingRule) {
+    ///   - acceptsDNS: Whether the node's owner wants the tailnet's DNS.
+    init(
+        _ config: DNSConfig,
+        own: Node,
+        usesExitNode: Bool,
+        exitNode: Node?,
+        rule: DNSForwardingRule,
+        acceptsDNS: Bool = true
+    ) {
+        guard acceptsDNS else {
+            resolvers = Self.hostResolvers(rule)
+            return
+        }
         for (suffix, resolvers) in config.routes {
             guard let name = DNSName(suffix) else { continue }
             routes[name] = (resolvers ?? []).map { DNSUpstream($0.address) }
@@ -43,7 +55,7 @@ struct DNSChoice: Equatable, Sendable {
     }
 
     /// The host's own resolvers, where they may be asked.
-    static func hostResolvers(_ rule: DNSForwardingRule) -> [DNSUpstream] {
+    private static func hostResolvers(_ rule: DNSForwardingRule) -> [DNSUpstream] {
         guard case .host(let resolvers) = rule else { return [] }
         return resolvers.map { .plain($0) }
     }
@@ -70,7 +82,7 @@ struct DNSChoice: Equatable, Sendable {
 
 extension DNSZone {
     /// What the guest's resolver knows of a tailnet; nothing for a node without a name.
-    init(_ map: NetworkMap, _ choice: DNSChoice, acceptsDNS: Bool, rule: DNSForwardingRule) {
+    init(_ map: NetworkMap, _ choice: DNSChoice, acceptsDNS: Bool) {
         guard let own = Self.node(map.selfNode) else {
             self.init()
             return
@@ -88,7 +100,7 @@ extension DNSZone {
             servesBothFamilies: map.selfNode.hasCapability("magicdns-aaaa"),
             extraRecords: records,
             routes: choice.routes,
-            resolvers: acceptsDNS ? choice.resolvers : DNSChoice.hostResolvers(rule),
+            resolvers: choice.resolvers,
             acceptsDNS: acceptsDNS
         )
     }

@@ -2,6 +2,7 @@ import GuestNetwork
 import Magicsock
 import NIOCore
 import NetTypes
+import NetWire
 import WireGuard
 
 /// An exchange with a resolver while it goes on.
@@ -17,6 +18,16 @@ protocol DNSConversation: AnyObject {
 extension DNSConversation {
     var nextDeadline: MonotonicTime? { nil }
     func tick() {}
+}
+
+/// Who is asked about names that are not the tailnet's own.
+struct DNSSnapshot: Sendable {
+    /// Who is asked about names without a route.
+    var resolvers: [String]
+    /// Who is asked about names below a suffix.
+    var routes: [String: [String]]
+    /// Whether one of `resolvers` can be reached.
+    var forwards: Bool
 }
 
 /// Asks resolvers on behalf of the guest: what the forwarder decides is done here.
@@ -45,6 +56,27 @@ final class ForwardingResolver {
     func apply(ownAddresses: [IPAddress], usesExitNode: Bool) {
         reach.own = ownAddresses
         reach.usesExitNode = usesExitNode
+    }
+
+    /// Who is asked, for the API.
+    var snapshot: DNSSnapshot {
+        let (reach, plane) = (reach, plane)
+        var upstreams = plane.link.upstreams
+        let general = upstreams.removeValue(forKey: .root) ?? []
+        return DNSSnapshot(
+            resolvers: general.map(\.text),
+            routes: Dictionary(
+                upstreams.map { ($0.key.description, $0.value.map(\.text)) },
+                uniquingKeysWith: { $1 }
+            ),
+            forwards: general.contains { upstream in
+                switch upstream {
+                case .plain(let target), .peer(let target, _):
+                    reach.way(to: target.address) { plane.device.peer(forDestination: $0) != nil } != nil
+                case .https, .unusable: false
+                }
+            }
+        )
     }
 
     /// Ends everything.

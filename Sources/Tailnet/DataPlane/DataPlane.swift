@@ -233,7 +233,13 @@ final class DataPlane {
             )
         }
         let prefixes = peers.values.flatMap { device.allowedIPs(of: $0.index).map(\.description) }
-        return PlaneSnapshot(peers: known, report: socket.report, routes: prefixes.sorted(), drops: dropsByReason)
+        return PlaneSnapshot(
+            peers: known,
+            report: socket.report,
+            dns: resolver.snapshot,
+            routes: prefixes.sorted(),
+            drops: dropsByReason
+        )
     }
 
     private func setPeers(_ wanted: [PlaneNetwork.Peer]) {

@@ -99,9 +99,10 @@ struct PlaneNetwork: Sendable {
             own: map.selfNode,
             usesExitNode: exitNode != .none,
             exitNode: exitNode.id.flatMap { map.peers[$0] },
-            rule: forwarding
+            rule: forwarding,
+            acceptsDNS: preferences.acceptDNS
         )
-        return DNSZone(map, choice, acceptsDNS: preferences.acceptDNS, rule: forwarding)
+        return DNSZone(map, choice, acceptsDNS: preferences.acceptDNS)
     }
 
     /// Whether a peer is one that this node can talk to at all.
@@ -143,6 +144,7 @@ struct PlaneSnapshot: Sendable {
 
     var peers: [NodeID: Peer]
     var report: MagicSocketReport?
+    var dns: DNSSnapshot
     var routes: [String]
     var drops: [String: UInt64]
 }

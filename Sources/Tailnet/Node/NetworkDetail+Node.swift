@@ -52,7 +52,9 @@ extension NetworkDetail {
             dns = DNSReport(
                 magicDns: config.proxied,
                 searchDomains: preferences.acceptDNS ? config.domains : [],
-                resolvers: config.resolvers.map(\.address)
+                resolvers: snapshot?.dns.resolvers ?? [],
+                routes: snapshot?.dns.routes ?? [:],
+                forwards: snapshot?.dns.forwards ?? false
             )
         }
         routes = snapshot?.routes ?? []

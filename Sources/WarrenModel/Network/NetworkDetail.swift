@@ -110,11 +110,23 @@ package struct DNSReport: Hashable, Sendable, Codable {
     package var searchDomains: [String]
     /// Who is asked about other names.
     package var resolvers: [String]
+    /// Who is asked about names below a suffix.
+    package var routes: [String: [String]]
+    /// Whether one of `resolvers` can be reached from here.
+    package var forwards: Bool
 
     /// Joins the parts.
-    package init(magicDns: Bool = false, searchDomains: [String] = [], resolvers: [String] = []) {
+    package init(
+        magicDns: Bool = false,
+        searchDomains: [String] = [],
+        resolvers: [String] = [],
+        routes: [String: [String]] = [:],
+        forwards: Bool = false
+    ) {
         self.magicDns = magicDns
         self.searchDomains = searchDomains
         self.resolvers = resolvers
+        self.routes = routes
+        self.forwards = forwards
     }
 }
