@@ -74,6 +74,24 @@ struct RealClientTests {
         }
     }
 
+    @Test func `a kernel alone has its router and resolver, and one set up by hand its peers`() async throws {
+        try await Tailnets.withServer { server in
+            try await withMachine("web", server) { guest, machine in
+                let (ipv4, ipv6) = try await addresses(machine)
+                try await wait(guest, for: "ip -6 route | grep -q 'default via fe80::57:52ff:fe00:1 dev eth0 proto ra'")
+                #expect(try await guest.say("cat /proc/sys/net/ipv6/conf/eth0/mtu") == "1280\n")
+                #expect(try await !guest.say("ip -6 -o addr show eth0").contains("fd7a:"))
+                // From its link-local address, for want of another.
+                let name = try await guest.say("dig +short +tries=1 @fd7a:115c:a1e0::53 web.warren.internal")
+                #expect(name == "\(ipv4)\n")
+                _ = try await guest.say("ip -6 addr add \(ipv6)/48 dev eth0")
+                _ = try await guest.run("busybox ping -6 -c 1 -W 1 fd7a:115c:a1e0::99")
+                let neighbor = try await guest.say("ip -6 neigh show fd7a:115c:a1e0::99")
+                #expect(neighbor.contains("lladdr 02:57:52:00:00:01"), "\(neighbor)")
+            }
+        }
+    }
+
     @Test(.enabled(if: NamespaceGuest.hasClients, "needs isc-dhcp-client and systemd"))
     func `dhclient and systemd-networkd, whose guests reach each other by IPv4, IPv6 and name`() async throws {
         try await Tailnets.withServer { server in
