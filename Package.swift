@@ -365,8 +365,8 @@ let package = Package(
         .testTarget(
             name: "WarrenAPITests",
             dependencies: [
-                "WarrenAPI", "VirtualMachines", "Coordination", "Store", "WarrenModel", "NetTypes", hummingbird,
-                asyncHTTPClient, nioCore, nioPosix, nioHTTP1, httpTypes, logging, serviceLifecycle,
+                "WarrenAPI", "VirtualMachines", "Coordination", "Store", "Tailcfg", "WarrenModel", "WarrenCrypto",
+                "NetTypes", hummingbird, asyncHTTPClient, nioCore, nioPosix, nioHTTP1, httpTypes, logging, serviceLifecycle,
             ],
             swiftSettings: settings
         ),
@@ -387,9 +387,8 @@ let package = Package(
         .testTarget(
             name: "NodeOnServerTests",
             dependencies: [
-                "Tailnet", "Coordination", "GuestNetwork", "Tailcfg", "Store", "WarrenModel", "NetTypes", nioCore,
-                nioPosix,
-                logging, "TestSupport",
+                "Tailnet", "Coordination", "GuestNetwork", "Tailcfg", "Store", "WarrenModel", "WarrenCrypto", "NetTypes",
+                nioCore, nioPosix, logging, "TestSupport",
             ],
             resources: [.copy("Guests")],
             swiftSettings: settings

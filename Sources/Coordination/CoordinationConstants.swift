@@ -20,7 +20,7 @@ package enum CoordinationDefaults {
     package static let offlineGraceSeconds: Int64 = 10
     /// How long nodes that were online at shutdown count as online after a start: back-off reaches 30 s.
     package static let restartGraceSeconds: Int64 = 60
-    /// How long an ephemeral node may be offline.
+    /// How long an ephemeral node may be offline unless the rules say otherwise.
     package static let ephemeralInactivitySeconds: Int64 = 300
     /// The life of a login URL.
     package static let loginLifetimeSeconds: Int64 = 900
@@ -42,6 +42,8 @@ package enum CoordinationDefaults {
     package static let repetitionSeconds: Int64 = 86_400
     /// How long a removed node's address is not given out again.
     package static let addressRestSeconds: Int64 = 86_400
+    /// Ranges of at most so many addresses come round soon enough that resting ones are written down.
+    static let smallRangeSize: UInt32 = 4096
     /// How long a retired node key may still hold its DERP connection, so that a farewell arrives.
     package static let evictionDelaySeconds: Int64 = 5
     /// How long a client may take to answer a question.

@@ -2,6 +2,10 @@
 package enum CoordinationError: Error, Equatable, Sendable {
     /// There is no such node.
     case nodeNotFound
+    /// Another node has the name, or nobody may have it.
+    case nodeNameTaken(String)
+    /// The policy is not the one that the change was made for.
+    case policyChanged
     /// There is no such auth key.
     case authKeyNotFound
     /// There is no such login, or it has ended.

@@ -4,12 +4,14 @@ import NetTypes
 import Synchronization
 import Tailcfg
 import WarrenCrypto
+import WarrenModel
 
 /// State kept in memory, which a "restart" hands to the next server.
 actor MemoryPersistence: CoordinationPersistence {
     private var nodes: [NodeID: NodeRecord] = [:]
     private var authKeys: [String: AuthKeyRecord] = [:]
     private var counters: [String: Int64] = [:]
+    private var documents: [String: String] = [:]
     private var secrets: [String: [UInt8]] = [:]
     /// How many of the next commits fail.
     private var failures = 0
@@ -23,6 +25,7 @@ actor MemoryPersistence: CoordinationPersistence {
         snapshot.nodes = Array(nodes.values)
         snapshot.authKeys = Array(authKeys.values)
         snapshot.counters = counters
+        snapshot.documents = documents
         return snapshot
     }
 
@@ -36,6 +39,7 @@ actor MemoryPersistence: CoordinationPersistence {
         authKeys.merge(changes.authKeys) { $1 }
         for id in changes.removedAuthKeys { authKeys[id] = nil }
         counters.merge(changes.counters) { $1 }
+        for (name, document) in changes.documents { documents[name] = document }
     }
 
     func secret(named name: String, orMake make: @Sendable () -> [UInt8]) -> [UInt8] {
@@ -64,6 +68,10 @@ struct TestMachine {
     var nodeKey: NodePublicKey
     var discoKey: DiscoPublicKey
     var hostname: String
+    /// Routes it offers.
+    var routes: [String] = []
+    /// Tags it asks for.
+    var tags: [String] = []
 
     init(_ hostname: String) {
         machineKey = MachinePrivateKey().publicKey
@@ -77,6 +85,8 @@ struct TestMachine {
         hostinfo.os = "linux"
         hostinfo.hostname = hostname
         hostinfo.backendLogID = String(repeating: "ab", count: 32)
+        hostinfo.routableIPs = routes.compactMap { IPPrefix($0) }
+        hostinfo.requestTags = tags
         return hostinfo
     }
 
@@ -126,11 +136,17 @@ struct TestTailnet {
     }
 
     /// Makes an auth key.
-    func authKey(reusable: Bool = false, ephemeral: Bool = false, tags: [String] = []) async throws -> String {
+    func authKey(
+        reusable: Bool = false,
+        ephemeral: Bool = false,
+        tags: [String] = [],
+        preapproved: Bool = false
+    ) async throws -> String {
         try await registry.createAuthKey(
             isReusable: reusable,
             isEphemeral: ephemeral,
             tags: tags,
+            isPreapproved: preapproved,
             lifetimeSeconds: 3600
         ).text
     }
@@ -144,12 +160,35 @@ struct TestTailnet {
     }
 
     /// Joins with a fresh key, says where it is, and opens a stream.
-    func join(_ machine: TestMachine, ephemeral: Bool = false) async throws -> MapSubscription {
-        let key = try await authKey(ephemeral: ephemeral)
+    func join(
+        _ machine: TestMachine,
+        ephemeral: Bool = false,
+        tags: [String] = []
+    ) async throws -> MapSubscription {
+        let key = try await authKey(ephemeral: ephemeral, tags: tags)
         let response = try await register(machine.registration(authKey: key), as: machine)
         guard response.machineAuthorized, response.error.isEmpty else { throw UnexpectedAnswer() }
         try await registry.update(machine.update(), from: machine.machineKey)
         return try await registry.openStream(machine.poll(), from: machine.machineKey) {}
+    }
+
+    /// Joins, and takes the first message.
+    func settle(_ machine: TestMachine, tags: [String] = []) async throws -> (MapSubscription, MapResponse) {
+        let stream = try await join(machine, tags: tags)
+        guard let first = try await messages(stream).first else { throw UnexpectedAnswer() }
+        return (stream, first)
+    }
+
+    /// What a stream has to say now, when that is one message.
+    func message(_ stream: MapSubscription) async throws -> MapResponse {
+        let messages = try await messages(stream)
+        guard messages.count == 1, let message = messages.first else { throw UnexpectedAnswer() }
+        return message
+    }
+
+    /// Puts a policy in force.
+    func setPolicy(_ text: String) async throws {
+        _ = try await registry.setPolicy(try JSONTree(parsing: Array(text.utf8)), replacing: nil)
     }
 
     /// What a stream has to say now.

@@ -182,7 +182,7 @@ struct NodeRegistryTests {
         let stream = try await tailnet.join(web)
         _ = try await tailnet.messages(watcher)
         _ = try await tailnet.messages(stream)
-        try await tailnet.registry.removeNode(2)
+        try await tailnet.registry.removeNode("web")
         guard case .end(let farewell) = await tailnet.registry.work(for: stream.id) else { throw UnexpectedAnswer() }
         let node = try #require(farewell.first?.node)
         #expect(node.expired && node.keyExpiry < tailnet.time.now && node.id == 2)
@@ -196,7 +196,7 @@ struct NodeRegistryTests {
         #expect(await tailnet.registry.tick().isEmpty)
         tailnet.time.advance(seconds: 5)
         #expect(await tailnet.registry.tick() == [web.nodeKey])
-        await #expect(throws: CoordinationError.nodeNotFound) { try await tailnet.registry.removeNode(2) }
+        await #expect(throws: CoordinationError.nodeNotFound) { try await tailnet.registry.removeNode("2") }
     }
 
     @Test func `keys end by the clock, and everyone hears of it`() async throws {

@@ -30,7 +30,7 @@ struct API: Sendable {
 
     /// The methods of the API.
     enum Method: String {
-        case GET, POST, PUT, DELETE
+        case GET, POST, PUT, PATCH, DELETE
     }
 
     /// Sends one request; `json` is its body as text.

@@ -69,12 +69,27 @@ import WarrenModel
             hash: [UInt8](repeating: 7, count: 32),
             document: #"{"used":false}"#
         )
-        try await store.save(CoordinationChange(nodes: [node], authKeys: [authKey], counters: ["next-address": 5]))
+        try await store.save(
+            CoordinationChange(
+                nodes: [node],
+                authKeys: [authKey],
+                counters: ["next-address": 5],
+                documents: ["policy": "{}", "dns": "[]"]
+            )
+        )
         try store.close()
         let reopened = try fixture.open()
         #expect(try await reopened.coordinationSecret(named: "noise") { [9] } == [1, 2, 3])
         let state = try await reopened.coordinationState()
-        #expect(state == CoordinationState(nodes: [node], authKeys: [authKey], counters: ["next-address": 5]))
+        #expect(
+            state
+                == CoordinationState(
+                    nodes: [node],
+                    authKeys: [authKey],
+                    counters: ["next-address": 5],
+                    documents: ["policy": "{}", "dns": "[]"]
+                )
+        )
         let successor = CoordinationNodeRecord(id: 2, nodeKey: "nodekey:a", machineKey: "mkey:a", document: "{}")
         await #expect(throws: StoreError.self) { try await reopened.save(CoordinationChange(nodes: [successor])) }
         try await reopened.save(
@@ -82,10 +97,12 @@ import WarrenModel
                 nodes: [successor],
                 removedNodes: [1],
                 removedAuthKeys: ["k1"],
-                counters: ["next-address": 6]
+                counters: ["next-address": 6],
+                documents: ["dns": nil, "policy": "[1]"]
             )
         )
         let after = try await reopened.coordinationState()
         #expect(after.nodes == [successor] && after.authKeys.isEmpty && after.counters == ["next-address": 6])
+        #expect(after.documents == ["policy": "[1]"])
     }
 }

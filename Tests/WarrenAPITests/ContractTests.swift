@@ -1,3 +1,4 @@
+import Coordination
 import Foundation
 import HTTPTypes
 import Testing
@@ -71,6 +72,12 @@ struct ContractTests {
         _ = try StopRequest(try Self.example("stop"))
         _ = try ExecRequest(try Self.example("exec"))
         _ = try CreateAuthKeyRequest(try Self.example("create-auth-key"))
+        _ = try ApproveRoutesRequest(try Self.example("approve-routes"))
+        _ = try PatchTailnetNodeRequest(try Self.example("patch-tailnet-node"))
+        _ = try GrantPolicy(try Self.example("tailnet-policy"), loginName: "admin@warren.internal")
+        #expect(try TailnetDNS(try Self.example("tailnet-dns")).routes.count == 1)
+        try check(TailnetDNS.self, "tailnet-dns")
+        try check(TailnetNodeAnswer.self, "tailnet-node")
         try check(VirtualMachine.self, "vm")
         try check(NetworkDetail.self, "network")
         try check(ExecAnswer.self, "exec-answer")

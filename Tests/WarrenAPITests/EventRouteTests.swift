@@ -4,7 +4,7 @@ import Testing
 import WarrenAPI
 import WarrenModel
 
-@Suite("/v1/events and /v1/tailnet", .timeLimit(.minutes(1)))
+@Suite("/v1/events", .timeLimit(.minutes(1)))
 struct EventRouteTests {
     @Test func `events come in pages, in order, filtered`() async throws {
         try await APIHarness.with { api in
@@ -33,35 +33,6 @@ struct EventRouteTests {
             )
             #expect(stream.status == 410)
             #expect(try await api.send(.get, "/v1/events").json["items"]?.array?.count == 1)
-        }
-    }
-
-    @Test func `the embedded tailnet is administered`() async throws {
-        try await APIHarness.with { api in
-            let made = try await api.send(
-                .post,
-                "/v1/tailnet/auth-keys",
-                body: #"{"reusable": true, "expiry": "24h", "tags": ["tag:ci"]}"#
-            )
-            #expect(made.status == 201)
-            #expect(try made.json["key"]?.string?.hasPrefix("tskey-auth-") == true)
-            #expect(try await api.send(.post, "/v1/tailnet/auth-keys").status == 201)
-            let bad = try await api.send(.post, "/v1/tailnet/auth-keys", body: #"{"tags": ["ci"], "expiry": 5}"#)
-            #expect(bad.status == 422)
-            let page = try await api.send(.get, "/v1/tailnet/auth-keys?limit=2").json
-            let cursor = try #require(page["nextCursor"]?.string)
-            #expect(try await api.send(.get, "/v1/tailnet/auth-keys?cursor=\(cursor)").json["items"]?.array?.count == 1)
-            #expect(try await api.send(.delete, "/v1/tailnet/auth-keys/k1").status == 204)
-            #expect(try await api.send(.delete, "/v1/tailnet/auth-keys/k9").status == 404)
-            #expect(try await api.send(.post, "/v1/tailnet/logins/l1/approve").status == 204)
-            #expect(try await api.send(.post, "/v1/tailnet/logins/l1/deny").status == 404)
-        }
-    }
-
-    @Test func `a tailnet that is disabled says so`() async throws {
-        try await APIHarness.with(hasTailnet: false) { api in
-            let reply = try await api.send(.get, "/v1/tailnet/nodes")
-            #expect(reply.status == 503 && reply.slug == "tailnet-unavailable")
         }
     }
 }

@@ -1,19 +1,28 @@
 import NetTypes
 package import Tailcfg
 import WarrenCrypto
+import WarrenModel
 
 /// Builds what one node is told, out of the tailnet's present state; no client's JSON passes through unparsed.
 package struct MapBuilder: Sendable {
     private let state: TailnetState
     private let derpMap: DERPMap
     private let online: Set<NodeID>
+    private let index: PolicyIndex
     private let now: ControlTime
 
     /// A builder for one moment.
-    package init(state: TailnetState, derpMap: DERPMap, online: Set<NodeID>, now: ControlTime) {
+    package init(
+        state: TailnetState,
+        derpMap: DERPMap,
+        online: Set<NodeID>,
+        index: PolicyIndex,
+        now: ControlTime
+    ) {
         self.state = state
         self.derpMap = derpMap
         self.online = online
+        self.index = index
         self.now = now
     }
 
@@ -25,8 +34,8 @@ package struct MapBuilder: Sendable {
         response.peers = peers.map(peer)
         response.derpMap = DERPMapUpdate(derpMap)
         response.dnsConfig = dnsConfig
-        response.domain = state.rules.domain
-        response.packetFilters = packetFilters(for: node)
+        response.domain = state.rules.displayedTailnet
+        response.packetFilters = ["base": filter(for: node)]
         response.userProfiles = Set(peers.map(\.user) + [node.user]).sorted().map(state.rules.profile)
         response.collectServices = false
         response.controlTime = now
@@ -39,22 +48,27 @@ package struct MapBuilder: Sendable {
     /// The peers that a node may see, in the order of their numbers.
     package func visiblePeers(of node: NodeRecord) -> [NodeRecord] {
         state.nodeIDs.compactMap { id in
-            guard id != node.id, let peer = state.nodes[id], peer.isVisible else { return nil }
+            guard id != node.id, let peer = state.nodes[id], peer.isVisible, index.connects(node, peer) else { return nil }
             return peer
         }
     }
 
-    /// The filter of a node as the named filter that stock clients expect.
-    package func packetFilters(for node: NodeRecord) -> [String: [FilterRule]?] {
-        ["base": state.rules.policy.filterRules(for: node)]
-    }
+    /// What may come in at a node.
+    package func filter(for node: NodeRecord) -> [FilterRule] { index.filter(for: node) }
 
-    /// MagicDNS for the tailnet's suffix, answered by each client itself.
+    /// The resolver's settings; names of the tailnet are answered by each client itself.
     package var dnsConfig: DNSConfig {
+        let dns = state.dns
+        let domain = state.rules.domain
         var config = DNSConfig()
-        config.proxied = true
-        config.domains = [state.rules.domain]
-        config.routes = [state.rules.domain: []]
+        config.proxied = dns.magicDNS
+        // Without MagicDNS full names still resolve, short ones do not.
+        config.domains = (dns.magicDNS ? [domain] : []) + dns.searchDomains.filter { $0 != domain }
+        config.routes = dns.routes.mapValues { $0.map(DNSResolver.init) }
+        config.routes[domain] = .some([])
+        config.resolvers = dns.resolvers.map(DNSResolver.init)
+        config.fallbackResolvers = dns.fallbackResolvers.map(DNSResolver.init)
+        config.extraRecords = dns.extraRecords.map { DNSRecord(name: $0.name, type: $0.type, value: $0.value) }
         return config
     }
 
@@ -65,10 +79,10 @@ package struct MapBuilder: Sendable {
         node.hostinfo = record.hostinfo
         node.capabilityMap = [
             "https://tailscale.com/cap/file-sharing": [],
-            "https://tailscale.com/cap/is-admin": [],
             "default-auto-update": [.bool(false)],
             "disable-captive-portal-detection": [],
         ]
+        if !record.isTagged { node.capabilityMap["https://tailscale.com/cap/is-admin"] = .some([]) }
         return node
     }
 
@@ -107,6 +121,7 @@ package struct MapBuilder: Sendable {
         if change.contains(.discoKey) || isBack { patch.discoKey = record.discoKey.isZero ? nil : record.discoKey }
         if change.contains(.online) || (change.contains(.discoKey) && isOnline) { patch.online = isOnline }
         if change.contains(.online), !isOnline { patch.lastSeen = record.lastSeen }
+        if change.contains(.expiry) { patch.keyExpiry = record.keyExpiry }
         return patch
     }
 
@@ -120,13 +135,14 @@ package struct MapBuilder: Sendable {
         node.machine = record.machineKey
         node.discoKey = record.discoKey
         node.addresses = record.addresses
-        node.allowedIPs = record.addresses
+        node.allowedIPs = record.servedPrefixes
+        node.primaryRoutes = record.primaryRoutes
         node.homeDERP = record.homeDERP
         node.created = record.created
         node.capabilityVersion = record.capabilityVersion
         node.tags = record.tags
         node.expired = record.isExpired(at: now)
-        node.machineAuthorized = true
+        node.machineAuthorized = record.isApproved
         return node
     }
 }

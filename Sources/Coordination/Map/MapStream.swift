@@ -42,6 +42,10 @@ final class MapStream {
     let reset: @Sendable () -> Void
     var delta = PendingDelta()
     var sentProfiles: Set<UserID> = []
+    /// The peers that the client knows; nil under a policy by which it knows all.
+    var known: Set<NodeID>?
+    /// The filter that the client has.
+    var sentFilter: [FilterRule] = []
     /// Set once the stream is to end; holds what is said before.
     var farewell: [MapResponse]?
     /// When the next keep-alive is due.

@@ -8,6 +8,10 @@ package struct PendingDelta: Sendable {
     package private(set) var ownNode = false
     /// The relays.
     package private(set) var derpMap = false
+    /// What the policy gives the own node: its peers and its filter.
+    package private(set) var rules = false
+    /// The DNS settings.
+    package private(set) var dns = false
     private var peers: [NodeID: PeerMark] = [:]
 
     private enum PeerMark {
@@ -20,7 +24,12 @@ package struct PendingDelta: Sendable {
     package init() {}
 
     /// Whether there is nothing to say.
-    package var isEmpty: Bool { !isFull && !ownNode && !derpMap && peers.isEmpty }
+    package var isEmpty: Bool { !isFull && !ownNode && !derpMap && !rules && !dns && peers.isEmpty }
+
+    /// Whether peers come, go, or are told whole.
+    package var concernsPeers: Bool {
+        peers.values.contains { if case .patch = $0 { false } else { true } }
+    }
 
     /// Peers to send whole.
     package var wholePeers: [NodeID] {
@@ -64,11 +73,23 @@ package struct PendingDelta: Sendable {
         if !isFull { derpMap = true }
     }
 
+    /// Notes that the policy may give the own node other peers or another filter.
+    package mutating func markRules() {
+        if !isFull { rules = true }
+    }
+
+    /// Notes that the DNS settings changed.
+    package mutating func markDNS() {
+        if !isFull { dns = true }
+    }
+
     /// Forgets everything, because it is being said.
     package mutating func clear() {
         isFull = false
         ownNode = false
         derpMap = false
+        rules = false
+        dns = false
         peers = [:]
     }
 }

@@ -63,6 +63,7 @@ package final class CoordinationServer: Service {
         outer = OuterRoutes(
             serverKey: serverKey,
             page: LoginPage(registry: registry, check: check, domain: configuration.rules.domain),
+            devices: DevicePage(registry: registry, check: check),
             probes: probes
         )
     }
@@ -94,8 +95,10 @@ package final class CoordinationServer: Service {
         let publicHost = host(of: serverURL) ?? ports.address.host
         let probes = HostProbes(names: names(of: publicHost, ports.address, configuration.regions))
         do {
+            var rules = configuration.rules
+            rules.reservedLabels.formUnion(reservedLabels([serverURL], under: rules.domain))
             let registry = try await NodeRegistry(
-                rules: configuration.rules,
+                rules: rules,
                 persistence: persistence,
                 derpMap: DERPMap(omitDefaultRegions: true),
                 publicURL: { serverURL },
@@ -134,6 +137,12 @@ package final class CoordinationServer: Service {
         guard address.isLoopback, let publicURL else { return address.isLoopback }
         guard let host = host(of: publicURL) else { return false }
         return host == "localhost" || IPAddress(host)?.isLoopback == true
+    }
+
+    /// Labels under the domain that are hosts of ours: a node of that name would capture them.
+    private static func reservedLabels(_ urls: [String], under domain: String) -> [String] {
+        urls.compactMap { host(of: $0)?.lowercased() }.filter { $0.hasSuffix(".\(domain)") }
+            .map { String($0.dropLast(domain.utf8.count + 1)) }
     }
 
     /// The host in a URL of ours.

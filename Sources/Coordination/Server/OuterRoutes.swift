@@ -6,6 +6,7 @@ import WarrenCrypto
 struct OuterRoutes: Sendable {
     let serverKey: MachinePublicKey
     let page: LoginPage
+    let devices: DevicePage
     let probes: HostProbes
 
     /// The answer of `GET /key`.
@@ -41,7 +42,9 @@ struct OuterRoutes: Sendable {
                 headers: ["content-type": "application/json"],
                 body: ByteBuffer(string: #"{"status":"pass"}"#)
             )
-        case "/admin": return isRead ? LoginPage.administration : .methodNotAllowed("GET, HEAD")
+        case "/admin":
+            if isRead { return await devices.show() }
+            return method == .POST ? await devices.submit(call) : .methodNotAllowed("GET, HEAD, POST")
         case "/":
             return isRead
                 ? .text(.ok, "A coordination server of a private network.\n") : .methodNotAllowed("GET, HEAD")

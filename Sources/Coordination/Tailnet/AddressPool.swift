@@ -13,10 +13,21 @@ package struct AddressPool: Hashable, Sendable {
     private var used: Set<IPv4Address> = []
     private var resting: [IPv4Address: ControlTime] = [:]
 
+    /// Addresses that may not be given out yet, and until when, as far as that must outlive a restart: in a large range
+    /// the counter, which is kept, does not come round within a day.
+    package var restingToKeep: [IPv4Address: ControlTime]? {
+        size <= CoordinationDefaults.smallRangeSize ? resting : nil
+    }
+
     /// A pool of two ranges.
     ///
     /// - Throws: `CoordinationError.invalidAddressRange` when a range lies outside what clients take for a tailnet's.
-    package init(ipv4Range: IPPrefix, ipv6Range: IPPrefix, next: UInt32 = 1) throws(CoordinationError) {
+    package init(
+        ipv4Range: IPPrefix,
+        ipv6Range: IPPrefix,
+        next: UInt32 = 1,
+        resting: [IPv4Address: ControlTime] = [:]
+    ) throws(CoordinationError) {
         guard TailnetAddresses.ipv4Range.contains(ipv4Range), (10...30).contains(ipv4Range.length) else {
             throw .invalidAddressRange(ipv4Range.description)
         }
@@ -26,6 +37,7 @@ package struct AddressPool: Hashable, Sendable {
         self.ipv4Range = ipv4Range.masked
         self.ipv6Range = ipv6Range.masked
         self.next = max(1, next)
+        self.resting = resting
     }
 
     private var size: UInt32 { 1 << UInt32(32 - ipv4Range.length) }
@@ -53,6 +65,7 @@ package struct AddressPool: Hashable, Sendable {
     /// Gives an address back; it rests a day.
     package mutating func release(_ address: IPv4Address, now: ControlTime) {
         used.remove(address)
+        resting = resting.filter { $0.value > now }
         resting[address] = now.adding(seconds: CoordinationDefaults.addressRestSeconds)
     }
 

@@ -17,8 +17,12 @@ package struct AuthKeyRecord: Hashable, Sendable, Codable {
     package let created: ControlTime
     /// When it ends.
     package let expires: ControlTime
+    /// Whether nodes that join with it need no approval.
+    package let isPreapproved: Bool
     /// The first machine that joined with it, and when.
     package var use: Use?
+    /// How many registrations it let in.
+    package var useCount = 0
     /// Whether an administrator took it back.
     package var isRevoked = false
 

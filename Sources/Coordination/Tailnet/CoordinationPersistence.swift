@@ -8,6 +8,8 @@ package struct CoordinationSnapshot: Sendable {
     package var authKeys: [AuthKeyRecord] = []
     /// Counters by name.
     package var counters: [String: Int64] = [:]
+    /// What an administrator decided, as JSON by name.
+    package var documents: [String: String] = [:]
 
     /// Nothing yet.
     package init() {}
@@ -25,6 +27,8 @@ package struct CoordinationChanges: Sendable {
     package var removedAuthKeys: Set<String> = []
     /// Counters to set.
     package var counters: [String: Int64] = [:]
+    /// Documents to set, or with nil to delete.
+    package var documents: [String: String?] = [:]
 
     /// Nothing.
     package init() {}
@@ -32,6 +36,7 @@ package struct CoordinationChanges: Sendable {
     /// Whether there is nothing to write.
     package var isEmpty: Bool {
         nodes.isEmpty && removedNodes.isEmpty && authKeys.isEmpty && removedAuthKeys.isEmpty && counters.isEmpty
+            && documents.isEmpty
     }
 
     /// Puts back what could not be written, without overriding what changed since.
@@ -41,6 +46,7 @@ package struct CoordinationChanges: Sendable {
         authKeys.merge(older.authKeys.filter { !removedAuthKeys.contains($0.key) }) { newer, _ in newer }
         removedAuthKeys.formUnion(older.removedAuthKeys)
         counters.merge(older.counters) { newer, _ in newer }
+        documents.merge(older.documents) { newer, _ in newer }
     }
 }
 

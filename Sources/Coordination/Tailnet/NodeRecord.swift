@@ -46,14 +46,40 @@ package struct NodeRecord: Hashable, Sendable, Codable {
     package var isEphemeral: Bool
     /// The key it joined with.
     package var authKeyID: String?
+    /// Whether an administrator lets it take part, where devices are approved.
+    package var isApproved = true
+    /// Routes that it may serve, offered or not, in order.
+    package var approvedRoutes: [IPPrefix] = []
+    /// Subnet routes that it serves now; of several nodes with one prefix, only one does.
+    package var primaryRoutes: [IPPrefix] = []
     /// Whether it had a stream when this was written.
     package var wasOnline = false
 
     /// The stable id: what exit node selections store.
     package var stableID: String { "n" + String(id.rawValue, radix: 36) }
 
-    /// Whether peers may see the node: it has said by which key it is discovered.
-    package var isVisible: Bool { !discoKey.isZero }
+    /// Whether peers may see the node: it has said by which key it is discovered, and it may take part.
+    package var isVisible: Bool { !discoKey.isZero && isApproved }
+
+    /// Whether no person owns the node.
+    package var isTagged: Bool { !tags.isEmpty }
+
+    /// Whether it forwards to the internet: both families are offered and approved.
+    package var isExitNode: Bool {
+        [IPPrefix.everyIPv4, .everyIPv6].allSatisfy {
+            hostinfo.routableIPs.contains($0) && approvedRoutes.contains($0)
+        }
+    }
+
+    /// Subnet routes that it offers and may serve.
+    var eligibleRoutes: [IPPrefix] {
+        approvedRoutes.filter { $0.length > 0 && hostinfo.routableIPs.contains($0) }
+    }
+
+    /// The prefixes that lead to the node: its addresses, the subnets it serves, the internet.
+    package var servedPrefixes: [IPPrefix] {
+        addresses + primaryRoutes + (isExitNode ? [.everyIPv4, .everyIPv6] : [])
+    }
 
     /// Both addresses as prefixes, IPv4 first.
     package var addresses: [IPPrefix] { [IPPrefix(.v4(ipv4)), IPPrefix(.v6(ipv6))] }

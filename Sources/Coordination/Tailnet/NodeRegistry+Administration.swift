@@ -1,6 +1,5 @@
 import Logging
 package import Tailcfg
-import WarrenCrypto
 
 extension NodeRegistry {
     /// Makes an auth key; its text is returned this once.
@@ -8,12 +7,14 @@ extension NodeRegistry {
         isReusable: Bool,
         isEphemeral: Bool,
         tags: [String],
+        isPreapproved: Bool = false,
         lifetimeSeconds: Int64
     ) async throws -> (record: AuthKeyRecord, text: String) {
         let made = state.createAuthKey(
             isReusable: isReusable,
             isEphemeral: isEphemeral,
             tags: tags,
+            isPreapproved: isPreapproved,
             lifetimeSeconds: lifetimeSeconds,
             now: now()
         )
@@ -33,36 +34,6 @@ extension NodeRegistry {
     package func revokeAuthKey(_ id: String) async throws {
         guard state.revokeAuthKey(id) else { throw CoordinationError.authKeyNotFound }
         try await commit()
-    }
-
-    /// The nodes in the order of their numbers, and whether each is online.
-    package func nodes() -> [(node: NodeRecord, dnsName: String, isOnline: Bool)] {
-        state.nodes.values.sorted { $0.id < $1.id }.map {
-            ($0, state.dnsName(of: $0.givenName), onlineNodes.contains($0.id))
-        }
-    }
-
-    /// Removes a node: it is told that its key has ended, then its stream ends and its peers forget it.
-    ///
-    /// - Throws: `CoordinationError.nodeNotFound`, or what the store reports.
-    package func removeNode(_ id: NodeID) async throws {
-        guard state.nodes[id] != nil else { throw CoordinationError.nodeNotFound }
-        try await remove(id)
-    }
-
-    func remove(_ id: NodeID) async throws {
-        guard let node = state.nodes[id] else { return }
-        let time = now()
-        // Without the farewell a stock client would keep its last map and retry the poll for ever.
-        let farewell = MapBuilder.farewell(builder().selfNode(node), now: time)
-        state.removeNode(id, now: time)
-        presences[id] = nil
-        onlineNodes.remove(id)
-        retire(node.nodeKey)
-        endStreams(of: id, withKey: nil, farewell: [farewell])
-        streamsRemoved(id)
-        try await commit()
-        logger.info("node removed", metadata: ["node": "\(id)", "name": "\(node.givenName)"])
     }
 
     /// The logins that wait for a person, oldest first.

@@ -14,7 +14,7 @@ extension NodeRegistry {
     /// Takes in a state update of a node.
     package func update(_ request: MapRequest, from machineKey: MachinePublicKey) throws(MapRefusal) {
         let node = try checked(request, from: machineKey)
-        announce(state.apply(request, to: node.id), of: node.id)
+        announce(state.apply(request, to: node.id, now: now()), of: node.id)
     }
 
     /// One full map, without a stream.
@@ -23,7 +23,7 @@ extension NodeRegistry {
         from machineKey: MachinePublicKey
     ) throws(MapRefusal) -> MapResponse {
         let node = try checked(request, from: machineKey)
-        announce(state.apply(request, to: node.id), of: node.id)
+        announce(state.apply(request, to: node.id, now: now()), of: node.id)
         return builder().fullMap(for: state.nodes[node.id] ?? node)
     }
 
@@ -37,7 +37,7 @@ extension NodeRegistry {
     ) throws(MapRefusal) -> MapSubscription {
         let node = try checked(request, from: machineKey)
         // The poll's own findings may be older than an update already processed, so they count only before the first.
-        if !node.isVisible { announce(state.apply(request, to: node.id), of: node.id) }
+        if node.discoKey.isZero { announce(state.apply(request, to: node.id, now: now()), of: node.id) }
         endStreams(of: node.id, withKey: nil, farewell: [])
         let id = MapStreamID(rawValue: takeNumber())
         let (wakeups, wakeup) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
@@ -58,6 +58,7 @@ extension NodeRegistry {
         if onlineNodes.insert(node.id).inserted {
             state.update(node.id) { $0.wasOnline = true }
             streamsChanged(node.id, .online)
+            if !node.approvedRoutes.isEmpty { settleRoutes() }
         }
         logger.debug("stream opened", metadata: ["node": "\(node.id)"])
         return MapSubscription(id: id, wakeups: wakeups, cancel: { wakeup.finish() })
@@ -77,7 +78,7 @@ extension NodeRegistry {
             seconds: CoordinationDefaults.offlineGraceSeconds
         )
         if node.isEphemeral {
-            presences[node.id]?.removeAt = time.adding(seconds: CoordinationDefaults.ephemeralInactivitySeconds)
+            presences[node.id]?.removeAt = time.adding(seconds: state.rules.ephemeralInactivitySeconds)
         }
         state.update(node.id) { $0.lastSeen = time }
         logger.debug("stream closed", metadata: ["node": "\(node.id)"])
@@ -129,39 +130,89 @@ extension NodeRegistry {
         if delta.isFull {
             let response = builder.fullMap(for: node)
             stream.sentProfiles = Set(response.userProfiles.map(\.id))
+            stream.known = policyIndex().isOpen && node.isApproved ? nil : Set(response.peers.map(\.id))
+            stream.sentFilter = builder.filter(for: node)
             return [response]
         }
+        let news = peerNews(delta, for: node, stream)
         var first = MapResponse()
         if delta.ownNode { first.node = builder.selfNode(node) }
         if delta.derpMap { first.derpMap = DERPMapUpdate(derpMap) }
-        first.peersRemoved = delta.removedPeers
-        let whole = delta.wholePeers.compactMap { state.nodes[$0] }.filter { $0.id != node.id && $0.isVisible }
-        first.peersChanged = whole.map(builder.peer)
-        let unknownUsers = Set(whole.map(\.user)).subtracting(stream.sentProfiles)
+        if delta.dns { first.dnsConfig = builder.dnsConfig }
+        if delta.rules || (delta.concernsPeers && !policyIndex().isOpen) {
+            let filter = builder.filter(for: node)
+            if filter != stream.sentFilter { first.packetFilters = ["base": filter] }
+            stream.sentFilter = filter
+        }
+        first.peersRemoved = news.removed
+        first.peersChanged = news.whole.map(builder.peer)
+        let users = news.whole.map(\.user) + (delta.ownNode ? [node.user] : [])
+        let unknownUsers = Set(users).subtracting(stream.sentProfiles)
         first.userProfiles = unknownUsers.sorted().map(state.rules.profile)
         stream.sentProfiles.formUnion(unknownUsers)
         var second = MapResponse()
-        second.peersChangedPatch = delta.patches.compactMap { id, change in
-            guard id != node.id, let peer = state.nodes[id], peer.isVisible else { return nil }
-            return builder.patch(peer, change)
-        }
+        second.peersChangedPatch = news.patched.map { builder.patch($0, $1) }
         return [first, second].filter { $0 != MapResponse() }
+    }
+
+    /// What a client must hear about its peers.
+    private struct PeerNews {
+        var removed: [NodeID] = []
+        var whole: [NodeRecord] = []
+        var patched: [(NodeRecord, NodeChange)] = []
+    }
+
+    /// The marks about peers as far as the policy shows those peers, and who comes and goes when the policy changed.
+    private func peerNews(_ delta: PendingDelta, for node: NodeRecord, _ stream: MapStream) -> PeerNews {
+        let index = policyIndex()
+        let showsAll = index.isOpen && node.isApproved
+        var news = PeerNews()
+        var whole = Set(delta.wholePeers)
+        var removed = Set(delta.removedPeers)
+        if delta.rules, stream.known != nil || !showsAll {
+            let others = state.nodes.values.filter { $0.id != node.id && $0.isVisible }
+            let visible = Set(others.lazy.filter { index.connects(node, $0) }.map(\.id))
+            let known = stream.known ?? Set(others.map(\.id))
+            whole.formUnion(visible.subtracting(known))
+            removed.formUnion(known.subtracting(visible))
+            stream.known = showsAll ? nil : visible.union(known)
+        }
+        for id in whole.sorted() {
+            guard id != node.id, let peer = state.nodes[id], peer.isVisible else { continue }
+            if showsAll || index.connects(node, peer) {
+                stream.known?.insert(id)
+                news.whole.append(peer)
+            } else {
+                removed.insert(id)
+            }
+        }
+        for id in removed.sorted() where stream.known == nil || stream.known?.remove(id) != nil {
+            news.removed.append(id)
+        }
+        for (id, change) in delta.patches {
+            guard id != node.id, let peer = state.nodes[id], peer.isVisible else { continue }
+            if stream.known?.contains(id) ?? true { news.patched.append((peer, change)) }
+        }
+        return news
     }
 
     /// Tells a change of a node to its peers, and what concerns itself to it.
     func announce(_ change: NodeChange, of id: NodeID) {
         guard !change.isEmpty else { return }
-        streamsChanged(id, change.subtracting(.own), includingOwn: change.contains(.own))
+        streamsChanged(id, change)
+        if change.contains(.routes) { settleRoutes() }
     }
 
     /// Marks a change of a node in every stream.
-    func streamsChanged(_ id: NodeID, _ change: NodeChange, includingOwn: Bool = false) {
+    func streamsChanged(_ id: NodeID, _ change: NodeChange) {
         for stream in streams.values {
             if stream.nodeID == id {
-                guard includingOwn else { continue }
-                stream.delta.markOwnNode()
+                guard change.contains(.own) || change.contains(.rules) else { continue }
+                if change.contains(.own) { stream.delta.markOwnNode() }
+                if change.contains(.rules) { stream.delta.markRules() }
             } else {
-                stream.delta.mark(id, change)
+                guard !change.ofPeers.isEmpty else { continue }
+                stream.delta.mark(id, change.ofPeers)
             }
             stir(stream)
         }

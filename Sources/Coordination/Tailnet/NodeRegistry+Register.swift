@@ -45,7 +45,7 @@ extension NodeRegistry {
             return .respond(expiredAnswer(id))
         case .limitExpiry(let id, let expiry):
             _ = state.expire(id, at: expiry)
-            streamsChanged(id, .whole, includingOwn: true)
+            streamsChanged(id, [.expiry, .own])
             try await commit()
             return .respond(successAnswer(id))
         case .known(let id):
@@ -59,7 +59,7 @@ extension NodeRegistry {
             try await admit(enrolment)
             return .respond(successAnswer(enrolment.node.id))
         case .awaitLogin(let loginID):
-            if let hostinfo = request.hostinfo { state.logins[loginID]?.request.hostinfo = hostinfo }
+            if let hostinfo = request.hostinfo { state.logins[loginID]?.request.hostinfo = hostinfo.bounded }
             if case .rejected(let reason) = state.logins[loginID]?.outcome { return .respond(.refusal(reason)) }
             return .wait(makeWaiter(for: loginID))
         case .startLogin:
@@ -119,7 +119,7 @@ extension NodeRegistry {
             hostinfo: request.hostinfo
         )
         update.omitPeers = true
-        announce(state.apply(update, to: id), of: id)
+        announce(state.apply(update, to: id, now: now()), of: id)
     }
 
     /// Makes a new or renewed node durable, and then known.
@@ -127,7 +127,7 @@ extension NodeRegistry {
         let node = enrolment.node
         if node.isEphemeral, !onlineNodes.contains(node.id) {
             presences[node.id, default: Presence()].removeAt = now().adding(
-                seconds: CoordinationDefaults.ephemeralInactivitySeconds
+                seconds: state.rules.ephemeralInactivitySeconds
             )
         }
         try await commit()
@@ -136,10 +136,10 @@ extension NodeRegistry {
             evictions[retired] = now().adding(seconds: CoordinationDefaults.evictionDelaySeconds)
             admittedKeys.remove(retired)
         }
-        evictions[node.nodeKey] = nil
-        admittedKeys.insert(node.nodeKey)
+        admitKey(of: node)
         // A node that was never seen is announced with its first state update, when it can be reached.
-        if node.isVisible { streamsChanged(node.id, .whole) }
+        if node.isVisible { streamsChanged(node.id, [.whole, .own, .rules]) }
+        if !node.approvedRoutes.isEmpty { settleRoutes() }
         logger.info(
             "node registered",
             metadata: ["node": "\(node.id)", "name": "\(node.givenName)", "new": "\(enrolment.isNew)"]
@@ -154,9 +154,17 @@ extension NodeRegistry {
         }
         _ = state.expire(id, at: time)
         retire(node.nodeKey)
-        streamsChanged(id, .whole, includingOwn: true)
+        streamsChanged(id, [.whole, .own])
+        if !node.primaryRoutes.isEmpty { settleRoutes() }
         try await commit()
         logger.info("node logged out", metadata: ["node": "\(id)"])
+    }
+
+    /// Lets a key use the relay, if its node may take part.
+    func admitKey(of node: NodeRecord) {
+        guard node.isApproved, !node.isExpired(at: now()) else { return }
+        evictions[node.nodeKey] = nil
+        admittedKeys.insert(node.nodeKey)
     }
 
     /// Takes a key out of the relay, after the time a farewell needs.
@@ -204,7 +212,7 @@ extension NodeRegistry {
             displayName: profile.displayName
         )
         response.nodeKeyExpired = isExpired
-        response.machineAuthorized = !isExpired
+        response.machineAuthorized = !isExpired && (id.flatMap { state.nodes[$0]?.isApproved } ?? true)
         return response
     }
 }

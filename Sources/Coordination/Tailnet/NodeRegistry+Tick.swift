@@ -32,22 +32,28 @@ extension NodeRegistry {
     }
 
     private func markOffline(now time: ControlTime) {
+        var isRouterGone = false
         for (id, presence) in presences {
             guard let offlineAt = presence.offlineAt, offlineAt <= time else { continue }
             presences[id]?.offlineAt = nil
             onlineNodes.remove(id)
             state.update(id) { $0.wasOnline = false }
             streamsChanged(id, .online)
+            isRouterGone = isRouterGone || state.nodes[id]?.primaryRoutes.isEmpty == false
             logger.debug("node offline", metadata: ["node": "\(id)"])
         }
+        if isRouterGone { settleRoutes() }
     }
 
     private func expireKeys(now time: ControlTime) {
+        var isRouterGone = false
         for node in state.nodes.values where node.isExpired(at: time) && admittedKeys.contains(node.nodeKey) {
             retire(node.nodeKey)
-            streamsChanged(node.id, .whole, includingOwn: true)
+            streamsChanged(node.id, [.whole, .own])
+            isRouterGone = isRouterGone || !node.primaryRoutes.isEmpty
             logger.info("node key expired", metadata: ["node": "\(node.id)"])
         }
+        if isRouterGone { settleRoutes() }
     }
 
     private func serviceStreams(now time: ControlTime) {

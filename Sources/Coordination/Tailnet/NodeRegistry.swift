@@ -30,6 +30,7 @@ package actor NodeRegistry {
     package nonisolated let pulses: AsyncStream<Void>
     let pulse: AsyncStream<Void>.Continuation
     private let persistence: any CoordinationPersistence
+    private var index: (epoch: UInt64, value: PolicyIndex)?
     private var nextNumber: UInt64 = 1
     private var isCommitting = false
     private var commitWaiters: [CheckedContinuation<Void, Never>] = []
@@ -77,10 +78,10 @@ package actor NodeRegistry {
                 presence.offlineAt = time.adding(seconds: CoordinationDefaults.restartGraceSeconds)
             }
             if node.isEphemeral {
-                presence.removeAt = time.adding(seconds: CoordinationDefaults.ephemeralInactivitySeconds)
+                presence.removeAt = time.adding(seconds: rules.ephemeralInactivitySeconds)
             }
             presences[node.id] = presence
-            if !node.isExpired(at: time) { admittedKeys.insert(node.nodeKey) }
+            if node.isApproved, !node.isExpired(at: time) { admittedKeys.insert(node.nodeKey) }
         }
     }
 
@@ -95,7 +96,23 @@ package actor NodeRegistry {
 
     /// A builder for this moment.
     func builder() -> MapBuilder {
-        MapBuilder(state: state, derpMap: derpMap, online: onlineNodes, now: now())
+        MapBuilder(state: state, derpMap: derpMap, online: onlineNodes, index: policyIndex(), now: now())
+    }
+
+    /// The policy applied to the present nodes.
+    func policyIndex() -> PolicyIndex {
+        if let index, index.epoch == state.policyEpoch { return index.value }
+        let value = PolicyIndex(state.policy, nodes: state.nodes.values)
+        index = (state.policyEpoch, value)
+        return value
+    }
+
+    /// Decides anew which router serves what, and tells those whom it concerns.
+    func settleRoutes() {
+        for id in state.electPrimaries(online: onlineNodes, now: now()) {
+            streamsChanged(id, [.whole, .own, .rules])
+            logger.info("routes moved", metadata: ["node": "\(id)"])
+        }
     }
 
     /// Writes down what is not yet written; returns when it is durable.

@@ -21,6 +21,7 @@ package struct StorePersistence: CoordinationPersistence {
             try Self.decode(AuthKeyRecord.self, $0.document, place: "auth key \($0.id)")
         }
         snapshot.counters = stored.counters
+        snapshot.documents = stored.documents
         return snapshot
     }
 
@@ -41,6 +42,7 @@ package struct StorePersistence: CoordinationPersistence {
         }
         change.removedAuthKeys = Array(changes.removedAuthKeys)
         change.counters = changes.counters
+        change.documents = changes.documents
         try await database.save(change)
     }
 

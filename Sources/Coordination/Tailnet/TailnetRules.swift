@@ -1,5 +1,6 @@
 package import NetTypes
 import Tailcfg
+package import WarrenModel
 
 /// What an administrator decides about the embedded tailnet.
 package struct TailnetRules: Hashable, Sendable {
@@ -15,10 +16,16 @@ package struct TailnetRules: Hashable, Sendable {
     package var loginName: String
     /// The display name of the one user.
     package var displayName: String
+    /// The name of the tailnet that clients show; the domain unless said.
+    package var displayedTailnet: String
     /// Labels that no node gets, beside `localhost`.
     package var reservedLabels: Set<String> = []
-    /// Who may reach what.
-    package var policy = GrantPolicy.allowAll
+    /// Whether a new node takes part only when an administrator approved it.
+    package var approvesDevices = false
+    /// How long an ephemeral node may be offline.
+    package var ephemeralInactivitySeconds = CoordinationDefaults.ephemeralInactivitySeconds
+    /// What clients are told about DNS as long as nobody set it by the API.
+    package var dns = TailnetDNS()
 
     /// Rules with the defaults of an embedded server.
     package init(
@@ -33,6 +40,7 @@ package struct TailnetRules: Hashable, Sendable {
         self.nodeKeyLifetimeSeconds = nodeKeyLifetimeSeconds
         loginName = "admin@\(domain)"
         displayName = "Admin"
+        displayedTailnet = domain
     }
 
     /// What clients show about a user.

@@ -7,6 +7,7 @@ extension TailnetState {
         isReusable: Bool,
         isEphemeral: Bool,
         tags: [String],
+        isPreapproved: Bool = false,
         lifetimeSeconds: Int64,
         now: ControlTime
     ) -> (record: AuthKeyRecord, text: String) {
@@ -18,7 +19,8 @@ extension TailnetState {
             isEphemeral: isEphemeral,
             tags: tags,
             created: now,
-            expires: now.adding(seconds: lifetimeSeconds)
+            expires: now.adding(seconds: lifetimeSeconds),
+            isPreapproved: isPreapproved
         )
         authKeys[id] = record
         changes.authKeys[id] = record
@@ -50,10 +52,13 @@ extension TailnetState {
         return record.expires <= now ? .refused("auth key expired") : .accepted(id: id)
     }
 
-    /// Notes the first use of a key.
+    /// Notes a use of a key; the repetition of a single use is none.
     mutating func markUsed(_ id: String, by node: NodeRecord, now: ControlTime) {
-        guard var record = authKeys[id], record.use == nil else { return }
-        record.use = AuthKeyRecord.Use(node: node.id, machineKey: node.machineKey, time: now)
+        guard var record = authKeys[id], record.isReusable || record.use == nil else { return }
+        record.useCount += 1
+        if record.use == nil {
+            record.use = AuthKeyRecord.Use(node: node.id, machineKey: node.machineKey, time: now)
+        }
         authKeys[id] = record
         changes.authKeys[id] = record
     }

@@ -29,6 +29,11 @@ extension TailnetState {
             $0.machineKey == machineKey && $0.nodeKey == request.nodeKey && $0.outcome == nil && $0.expires > now
         }
         if let existing { return (existing, nil) }
+        // What waits in memory is cut to size, and the one who asks is nobody yet.
+        var request = request
+        request.hostinfo = request.hostinfo?.bounded
+        request.authKey = nil
+        request.followup = ""
         var evicted: String?
         if logins.count >= CoordinationDefaults.maximumPendingLogins {
             evicted = logins.values.min { $0.created < $1.created }?.id
@@ -65,8 +70,10 @@ extension TailnetState {
         let enrolment = try enrol(
             login.request,
             from: login.machineKey,
-            tags: [],
+            tags: login.request.hostinfo?.requestTags ?? [],
             isEphemeral: login.request.ephemeral,
+            // Whoever let it in has looked at it.
+            isApproved: true,
             authKeyID: nil,
             now: now
         )

@@ -70,16 +70,6 @@ extension TailnetState {
         "unsupported client version \(version); need 1.82 or newer"
     }
 
-    /// Why tags may not be had, or nil.
-    func refusal(of requested: [String], keyTags: [String]) -> String? {
-        let isPermitted = { (tag: String) in
-            keyTags.isEmpty ? rules.policy.permitsTag(tag, for: CoordinationConstants.soleUser) : keyTags.contains(tag)
-        }
-        let refused = requested.filter { !isPermitted($0) }
-        guard !refused.isEmpty else { return nil }
-        return "requested tags [\(refused.joined(separator: " "))] are invalid or not permitted"
-    }
-
     /// Makes or renews the node of a machine by an auth key.
     package mutating func enrol(
         _ request: RegisterRequest,
@@ -91,8 +81,9 @@ extension TailnetState {
         let enrolment = try enrol(
             request,
             from: machineKey,
-            tags: key.tags,
+            tags: key.tags.isEmpty ? request.hostinfo?.requestTags ?? [] : key.tags,
             isEphemeral: key.isEphemeral || request.ephemeral,
+            isApproved: key.isPreapproved,
             authKeyID: authKeyID,
             now: now
         )
@@ -106,6 +97,7 @@ extension TailnetState {
         from machineKey: MachinePublicKey,
         tags: [String],
         isEphemeral: Bool,
+        isApproved: Bool,
         authKeyID: String?,
         now: ControlTime
     ) throws(CoordinationError) -> Enrolment {
@@ -113,6 +105,7 @@ extension TailnetState {
         let keyExpiry = keyExpiry(wish: request.expiry, isPermanent: !tags.isEmpty || isEphemeral, now: now)
         guard let existing = existingNode(for: request, of: machineKey, isTagged: !tags.isEmpty) else {
             let name = GivenName.unique(GivenName.label(for: hostinfo.hostname)) { isTaken($0, by: nil) }
+            let takesPart = isApproved || !rules.approvesDevices
             let node = try insert(now: now) { id, addresses in
                 var node = NodeRecord(
                     id: id,
@@ -132,14 +125,18 @@ extension TailnetState {
                     authKeyID: authKeyID
                 )
                 node.homeDERP = hostinfo.netInfo?.preferredDERP ?? .none
+                node.isApproved = takesPart
                 return node
             }
-            return Enrolment(node: node, retiredKey: nil, isNew: true)
+            approveByPolicy(node.id)
+            return Enrolment(node: nodes[node.id] ?? node, retiredKey: nil, isNew: true)
         }
         let name = renamed(existing, to: hostinfo)
-        let node = update(existing.id) { node in
+        update(existing.id) { node in
             node.replaceNodeKey(request.nodeKey)
             node.tags = tags
+            node.user = tags.isEmpty ? CoordinationConstants.soleUser : CoordinationConstants.taggedUser
+            node.isApproved = node.isApproved || isApproved
             node.givenName = name
             node.takeHostinfo(hostinfo)
             node.capabilityVersion = request.version
@@ -148,8 +145,9 @@ extension TailnetState {
             node.authKeyID = authKeyID
             node.lastSeen = now
         }
+        approveByPolicy(existing.id, offeredBefore: existing.hostinfo.routableIPs)
         let retired = existing.nodeKey == request.nodeKey ? nil : existing.nodeKey
-        return Enrolment(node: node ?? existing, retiredKey: retired, isNew: false)
+        return Enrolment(node: nodes[existing.id] ?? existing, retiredKey: retired, isNew: false)
     }
 
     private func existingNode(
@@ -157,12 +155,13 @@ extension TailnetState {
         of machineKey: MachinePublicKey,
         isTagged: Bool
     ) -> NodeRecord? {
-        let candidates = nodes(of: machineKey).filter { $0.tags.isEmpty != isTagged }
+        // The keys say which node is meant even when its tags change with this login: id and addresses stay.
+        let candidates = nodes(of: machineKey)
         return candidates.first { $0.nodeKey == request.nodeKey || $0.nodeKey == request.oldNodeKey }
-            ?? candidates.first
+            ?? candidates.first { $0.isTagged == isTagged }
     }
 
-    private func keyExpiry(wish: ControlTime, isPermanent: Bool, now: ControlTime) -> ControlTime {
+    func keyExpiry(wish: ControlTime, isPermanent: Bool, now: ControlTime) -> ControlTime {
         guard !isPermanent else { return .zero }
         let ruled = rules.nodeKeyLifetimeSeconds.map { now.adding(seconds: $0) } ?? .zero
         if wish.isZero { return ruled }

@@ -5,9 +5,9 @@ import WarrenCrypto
 /// Which parts of a node a state update changed, as far as peers care.
 package struct NodeChange: OptionSet, Hashable, Sendable {
     /// The bits.
-    package let rawValue: UInt8
+    package let rawValue: UInt16
     /// Wraps the bits.
-    package init(rawValue: UInt8) { self.rawValue = rawValue }
+    package init(rawValue: UInt16) { self.rawValue = rawValue }
 
     /// UDP candidates.
     package static let endpoints = NodeChange(rawValue: 1)
@@ -21,16 +21,26 @@ package struct NodeChange: OptionSet, Hashable, Sendable {
     package static let whole = NodeChange(rawValue: 16)
     /// What the node itself must learn: its name.
     package static let own = NodeChange(rawValue: 32)
+    /// When its key ends, if that is still to come.
+    package static let expiry = NodeChange(rawValue: 64)
+    /// What decides about whom the node sees and what may come in at it.
+    package static let rules = NodeChange(rawValue: 128)
+    /// The routes it offers: a router may have to be chosen anew.
+    package static let routes = NodeChange(rawValue: 256)
+
+    /// What peers hear of.
+    var ofPeers: NodeChange { subtracting([.own, .rules, .routes]) }
 }
 
 extension TailnetState {
     /// Takes in a state update of a node, all of it at once.
-    package mutating func apply(_ request: MapRequest, to id: NodeID) -> NodeChange {
+    package mutating func apply(_ request: MapRequest, to id: NodeID, now: ControlTime) -> NodeChange {
         guard let before = nodes[id], !request.readOnly else { return [] }
         let hostinfo = request.hostinfo?.bounded
         let name = hostinfo.map { renamed(before, to: $0) } ?? before.givenName
+        let tags = hostinfo.map { self.tags(of: before, asking: $0.requestTags, now: now) } ?? before.tags
         let unwritten = changes.nodes[id]
-        let after = update(id) { node in
+        let updated = update(id) { node in
             node.capabilityVersion = request.version
             if !request.discoKey.isZero { node.discoKey = request.discoKey }
             if let endpoints = request.endpoints, !endpoints.isEmpty {
@@ -39,7 +49,10 @@ extension TailnetState {
             if let hostinfo { node.takeHostinfo(hostinfo) }
             node.givenName = name
         }
-        guard let after else { return [] }
+        guard updated != nil else { return [] }
+        if tags != before.tags { changeTags(tags, of: id, now: now) }
+        approveByPolicy(id, offeredBefore: before.hostinfo.routableIPs)
+        guard let after = nodes[id] else { return [] }
         // An update that says nothing new is not worth a write.
         if after == before {
             changes.nodes[id] = unwritten
@@ -48,8 +61,23 @@ extension TailnetState {
         return Self.change(from: before, to: after)
     }
 
-    private static func change(from before: NodeRecord, to after: NodeRecord) -> NodeChange {
+    /// Gives a node tags, or with none gives it back to its user.
+    mutating func changeTags(_ tags: [String], of id: NodeID, now: ControlTime) {
+        guard var node = nodes[id] else { return }
+        setTags(tags, of: &node, now: now)
+        update(id) { $0 = node }
+    }
+
+    /// What became different about a node, as far as someone must hear of it.
+    static func change(from before: NodeRecord, to after: NodeRecord) -> NodeChange {
         var change: NodeChange = []
+        if after.standing != before.standing { change.formUnion([.whole, .own, .rules]) }
+        if after.keyExpiry != before.keyExpiry { change.formUnion([.whole, .own]) }
+        if after.hostinfo.routableIPs != before.hostinfo.routableIPs
+            || after.approvedRoutes != before.approvedRoutes || after.isApproved != before.isApproved
+        {
+            change.insert(.routes)
+        }
         if after.endpoints != before.endpoints { change.insert(.endpoints) }
         if after.homeDERP != before.homeDERP { change.insert(.homeDERP) }
         if after.discoKey != before.discoKey { change.insert(.discoKey) }

@@ -1,5 +1,7 @@
+import NetTypes
 package import Tailcfg
 package import WarrenCrypto
+package import WarrenModel
 
 /// The tailnet as a value: nodes, auth keys and pending logins, with the rules that change them.
 ///
@@ -17,6 +19,14 @@ package struct TailnetState: Sendable {
     package var logins: [String: PendingLogin] = [:]
     /// What is not yet written down.
     package var changes = CoordinationChanges()
+    /// Who may reach what.
+    package internal(set) var policy: GrantPolicy
+    /// How often the policy was set.
+    package internal(set) var policyRevision: Int64
+    /// What was set about DNS by the API; nil = as the rules say.
+    package internal(set) var dnsSetting: TailnetDNS?
+    /// Counts what can change who sees whom, so that a `PolicyIndex` is made anew only then.
+    package internal(set) var policyEpoch: UInt64 = 0
 
     private var pool: AddressPool
     private var nextNodeID: Int64
@@ -27,17 +37,21 @@ package struct TailnetState: Sendable {
 
     private static let nodeCounter = "next-node"
     private static let addressCounter = "next-address"
+    private static let restingDocument = "resting-addresses"
 
     /// Takes up what was written down.
     ///
-    /// - Throws: `CoordinationError.invalidAddressRange`.
+    /// - Throws: `CoordinationError.invalidAddressRange`, `damagedRecord`.
     package init(rules: TailnetRules, snapshot: CoordinationSnapshot) throws(CoordinationError) {
         self.rules = rules
         pool = try AddressPool(
             ipv4Range: rules.ipv4Range,
             ipv6Range: rules.ipv6Range,
-            next: UInt32(clamping: snapshot.counters[Self.addressCounter] ?? 1)
+            next: UInt32(clamping: snapshot.counters[Self.addressCounter] ?? 1),
+            resting: try Self.resting(snapshot.documents[Self.restingDocument])
         )
+        (policy, policyRevision) = try Self.storedPolicy(snapshot, rules)
+        dnsSetting = try Self.storedDNS(snapshot)
         nextNodeID = max(1, snapshot.counters[Self.nodeCounter] ?? 1)
         for node in snapshot.nodes {
             nodes[node.id] = node
@@ -78,6 +92,7 @@ package struct TailnetState: Sendable {
         guard var node = nodes[id] else { return nil }
         unindex(node)
         body(&node)
+        if node.standing != nodes[id]?.standing { policyEpoch += 1 }
         nodes[id] = node
         index(node)
         changes.nodes[id] = node
@@ -92,6 +107,7 @@ package struct TailnetState: Sendable {
         let addresses = try pool.allocate(now: now)
         let node = make(NodeID(rawValue: nextNodeID), addresses)
         nextNodeID += 1
+        policyEpoch += 1
         nodes[node.id] = node
         nodeIDs.append(node.id)
         index(node)
@@ -108,9 +124,33 @@ package struct TailnetState: Sendable {
         nodeIDs.removeAll { $0 == id }
         unindex(node)
         pool.release(node.ipv4, now: now)
+        policyEpoch += 1
+        if let resting = pool.restingToKeep { changes.documents[Self.restingDocument] = Self.text(of: resting) }
         changes.nodes[id] = nil
         changes.removedNodes.insert(id)
         return node
+    }
+
+    /// Resting addresses as they are written down: the seconds until which each rests.
+    private static func text(of resting: [IPv4Address: ControlTime]) -> String? {
+        let seconds = resting.map { ($0.key.description, JSONTree.integer($0.value.seconds)) }
+        // A dictionary of integers is always JSON.
+        return try? ModelJSON.text(JSONTree.object(Dictionary(seconds) { first, _ in first }))
+    }
+
+    private static func resting(_ text: String?) throws(CoordinationError) -> [IPv4Address: ControlTime] {
+        guard let text else { return [:] }
+        guard let tree = try? JSONTree(parsing: Array(text.utf8)), let members = tree.object else {
+            throw .damagedRecord(restingDocument)
+        }
+        var resting: [IPv4Address: ControlTime] = [:]
+        for (name, value) in members {
+            guard let address = IPv4Address(name), let seconds = value.integer else {
+                throw .damagedRecord(restingDocument)
+            }
+            resting[address] = ControlTime(seconds: seconds)
+        }
+        return resting
     }
 
     private mutating func index(_ node: NodeRecord) {

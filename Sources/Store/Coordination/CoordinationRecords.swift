@@ -43,16 +43,20 @@ package struct CoordinationState: Equatable, Sendable {
     package var authKeys: [CoordinationAuthKeyRecord]
     /// Counters by name, such as the next address.
     package var counters: [String: Int64]
+    /// What an administrator decided, as JSON by name, such as the policy.
+    package var documents: [String: String]
 
     /// Joins the parts.
     package init(
         nodes: [CoordinationNodeRecord] = [],
         authKeys: [CoordinationAuthKeyRecord] = [],
-        counters: [String: Int64] = [:]
+        counters: [String: Int64] = [:],
+        documents: [String: String] = [:]
     ) {
         self.nodes = nodes
         self.authKeys = authKeys
         self.counters = counters
+        self.documents = documents
     }
 }
 
@@ -68,6 +72,8 @@ package struct CoordinationChange: Equatable, Sendable {
     package var removedAuthKeys: [String]
     /// Counters to set.
     package var counters: [String: Int64]
+    /// Documents to set, or with nil to remove.
+    package var documents: [String: String?]
 
     /// Joins the parts.
     package init(
@@ -75,12 +81,14 @@ package struct CoordinationChange: Equatable, Sendable {
         removedNodes: [Int64] = [],
         authKeys: [CoordinationAuthKeyRecord] = [],
         removedAuthKeys: [String] = [],
-        counters: [String: Int64] = [:]
+        counters: [String: Int64] = [:],
+        documents: [String: String?] = [:]
     ) {
         self.nodes = nodes
         self.removedNodes = removedNodes
         self.authKeys = authKeys
         self.removedAuthKeys = removedAuthKeys
         self.counters = counters
+        self.documents = documents
     }
 }

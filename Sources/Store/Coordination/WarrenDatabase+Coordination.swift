@@ -50,6 +50,11 @@ extension WarrenDatabase {
                     try Row.fetchAll(database, sql: "SELECT * FROM coordination_counters")
                         .map { ($0["name"] as String, $0["value"] as Int64) },
                     uniquingKeysWith: { _, last in last }
+                ),
+                documents: Dictionary(
+                    try Row.fetchAll(database, sql: "SELECT * FROM coordination_documents")
+                        .map { ($0["name"] as String, $0["document"] as String) },
+                    uniquingKeysWith: { _, last in last }
                 )
             )
         }
@@ -90,6 +95,19 @@ extension WarrenDatabase {
                     ON CONFLICT (name) DO UPDATE SET value = excluded.value
                     """,
                     [name, value]
+                )
+            }
+            for (name, document) in change.documents {
+                guard let document else {
+                    try transaction.execute("DELETE FROM coordination_documents WHERE name = ?", [name])
+                    continue
+                }
+                try transaction.execute(
+                    """
+                    INSERT INTO coordination_documents (name, document) VALUES (?, ?)
+                    ON CONFLICT (name) DO UPDATE SET document = excluded.document
+                    """,
+                    [name, document]
                 )
             }
         }

@@ -9,7 +9,7 @@ enum Migrations {
     static var schemaVersion: Int { steps.count }
 
     /// Each step brings the schema from its index to the next number.
-    static let steps: [@Sendable (Database) throws -> Void] = [createFirstSchema]
+    static let steps: [@Sendable (Database) throws -> Void] = [createFirstSchema, addCoordinationDocuments]
 
     /// Runs what is missing, each step in a transaction of its own together with its number.
     static func migrate(_ database: Database) throws {
@@ -83,6 +83,20 @@ enum Migrations {
                     id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, document TEXT NOT NULL
                 ) STRICT;
                 CREATE TABLE coordination_counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID, STRICT;
+                """
+        )
+    }
+
+    /// What an administrator of the embedded tailnet decides; nodes and keys of before get the members that came with it.
+    private static func addCoordinationDocuments(_ database: Database) throws {
+        try database.execute(
+            sql: """
+                CREATE TABLE coordination_documents (name TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID, STRICT;
+                UPDATE coordination_nodes SET document = json_set(document,
+                    '$.isApproved', json('true'), '$.approvedRoutes', json('[]'), '$.primaryRoutes', json('[]'));
+                UPDATE coordination_auth_keys SET document = json_set(document,
+                    '$.isPreapproved', json('false'),
+                    '$.useCount', CASE WHEN json_type(document, '$.use') = 'object' THEN 1 ELSE 0 END);
                 """
         )
     }

@@ -60,6 +60,10 @@ extension APIProblem {
     private init(_ error: CoordinationError) {
         switch error {
         case .nodeNotFound: self.init(.notFound, "There is no such node.")
+        case .nodeNameTaken(let name):
+            self.init(.nameTaken, "Another node is called \(name), or no node may be.")
+        case .policyChanged:
+            self.init(.preconditionFailed, "The policy is not the one that If-Match names.")
         case .authKeyNotFound: self.init(.notFound, "There is no such auth key.")
         case .loginNotFound: self.init(.notFound, "There is no such login, or it has ended.")
         case .addressesExhausted: self.init(.tailnetUnavailable, "The tailnet's range of addresses is used up.")

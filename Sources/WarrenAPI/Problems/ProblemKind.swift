@@ -121,7 +121,7 @@ package enum ProblemKind: String, Sendable, CaseIterable {
         case .bodyTooLarge: "A body may have 1 MiB."
         case .urlTooLong: "A URL may have 8 KiB."
         case .headersTooLarge: "All header fields together may have 16 KiB."
-        case .nameTaken: "Choose another name, leave `name` out to get one made up, or delete the VM that has it."
+        case .nameTaken: "Choose another name, leave `name` out to get one made up, or delete what has it."
         case .invalidState:
             "`detail` names the state and the action. Wait for a state with `GET /v1/vms/{vm}/wait`, then try again."
         case .noGuestAgent:

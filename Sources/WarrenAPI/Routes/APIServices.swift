@@ -76,6 +76,16 @@ package protocol TailnetService: Sendable {
     func revokeAuthKey(_ id: String) async throws
     /// All nodes.
     func nodes() async throws -> [TailnetNodeAnswer]
+    /// A node by its id or its name.
+    func node(_ reference: String) async throws -> TailnetNodeAnswer
+    /// Changes what an administrator decides about a node.
+    func patchNode(_ reference: String, _ patch: PatchTailnetNodeRequest) async throws -> TailnetNodeAnswer
+    /// Lets a node take part.
+    func approveNode(_ reference: String) async throws -> TailnetNodeAnswer
+    /// Ends a node's key now.
+    func expireNode(_ reference: String) async throws -> TailnetNodeAnswer
+    /// Sets which routes a node may serve.
+    func approveRoutes(_ reference: String, _ request: ApproveRoutesRequest) async throws -> TailnetNodeAnswer
     /// Removes a node.
     func deleteNode(_ id: String) async throws
     /// The logins that wait for a person.
@@ -84,4 +94,14 @@ package protocol TailnetService: Sendable {
     func approveLogin(_ id: String) async throws
     /// Refuses a login.
     func denyLogin(_ id: String) async throws
+    /// The policy, and the number of its version.
+    func policy() async throws -> (document: JSONTree, revision: Int64)
+    /// Finds every fault in a policy, and changes nothing.
+    func checkPolicy(_ document: JSONTree) async throws
+    /// Puts a policy in force in place of the version `revision`, or of any, and gives the number of its version.
+    func setPolicy(_ document: JSONTree, replacing revision: Int64?) async throws -> Int64
+    /// What nodes are told about DNS.
+    func dns() async throws -> TailnetDNS
+    /// Sets what nodes are told about DNS; nil = what the configuration says.
+    func setDNS(_ dns: TailnetDNS?) async throws -> TailnetDNS
 }

@@ -19,8 +19,25 @@ struct TailnetRoutes: Sendable {
             APIRoute(.get, "/v1/tailnet/nodes", .scope(.admin)) { call in
                 try page(try await tailnet().nodes(), call) { $0.id }
             },
+            APIRoute(.get, "/v1/tailnet/nodes/{id}", .scope(.admin)) { call in
+                try await node(call) { try await $0.node($1) }
+            },
+            APIRoute(.patch, "/v1/tailnet/nodes/{id}", .scope(.admin), takesBody: true) { call in
+                let patch = try PatchTailnetNodeRequest(call.body)
+                return try await node(call) { try await $0.patchNode($1, patch) }
+            },
             APIRoute(.delete, "/v1/tailnet/nodes/{id}", .scope(.admin)) { call in
                 try await done(call) { try await $0.deleteNode($1) }
+            },
+            APIRoute(.post, "/v1/tailnet/nodes/{id}/approve", .scope(.admin)) { call in
+                try await node(call) { try await $0.approveNode($1) }
+            },
+            APIRoute(.post, "/v1/tailnet/nodes/{id}/expire", .scope(.admin)) { call in
+                try await node(call) { try await $0.expireNode($1) }
+            },
+            APIRoute(.post, "/v1/tailnet/nodes/{id}/routes", .scope(.admin), takesBody: true) { call in
+                let request = try ApproveRoutesRequest(call.body)
+                return try await node(call) { try await $0.approveRoutes($1, request) }
             },
             APIRoute(.get, "/v1/tailnet/logins", .scope(.admin)) { call in
                 try page(try await tailnet().logins(), call) { $0.id }
@@ -31,20 +48,26 @@ struct TailnetRoutes: Sendable {
             APIRoute(.post, "/v1/tailnet/logins/{id}/deny", .scope(.admin)) { call in
                 try await done(call) { try await $0.denyLogin($1) }
             },
-        ]
+        ] + TailnetSettingRoutes(services: services).routes
     }
 
     private func tailnet() throws(APIProblem) -> any TailnetService {
-        guard let tailnet = services.tailnet else {
-            throw APIProblem(.tailnetUnavailable, "The embedded coordination server is disabled.")
-        }
-        return tailnet
+        try services.runningTailnet()
     }
 
     @Sendable private func createAuthKey(_ call: APICall) async throws -> APIAnswer {
         try call.noQuery()
         let key = try await tailnet().createAuthKey(try CreateAuthKeyRequest(call.body))
         return try APIAnswer(.created, json: key, headers: [.location: "/v1/tailnet/auth-keys/\(key.id)"])
+    }
+
+    /// Answers with the node that `{id}` names by its id or its name, as it is after `action`.
+    private func node(
+        _ call: APICall,
+        _ action: (any TailnetService, String) async throws -> TailnetNodeAnswer
+    ) async throws -> APIAnswer {
+        try call.noQuery()
+        return try APIAnswer(json: try await action(tailnet(), call.parameter("id"))).taggedByContent()
     }
 
     /// Does something to what `{id}` names; there is nothing to say about it afterwards.

@@ -38,6 +38,18 @@ package struct EmbeddedSection: ConfigurationSection {
     package var ipv4Prefix = EmbeddedSection.defaultIPv4Prefix
     /// Where nodes get their IPv6 addresses from.
     package var ipv6Prefix = EmbeddedSection.defaultIPv6Prefix
+    /// What clients show as the name of the tailnet; nil for the domain.
+    package var tailnetName: String?
+    /// What clients show as the name of the one user.
+    package var userName = "Admin"
+    /// How long the key of a person's node is good.
+    package var nodeKeyExpiry = KeyLifetime.never
+    /// How long an ephemeral node may be offline before it is forgotten.
+    package var ephemeralTimeout = Duration.seconds(300)
+    /// Whether a new node takes part only when an administrator approved it.
+    package var deviceApproval = false
+    /// What nodes are told about DNS, until it is set by the API.
+    package var dns = EmbeddedDNSSection()
 
     /// The defaults.
     package init() {}
@@ -51,6 +63,12 @@ package struct EmbeddedSection: ConfigurationSection {
         visitor.value("domain", &domain)
         visitor.value("ipv4Prefix", &ipv4Prefix)
         visitor.value("ipv6Prefix", &ipv6Prefix)
+        visitor.value("tailnetName", &tailnetName)
+        visitor.value("userName", &userName)
+        visitor.value("nodeKeyExpiry", &nodeKeyExpiry)
+        visitor.value("ephemeralTimeout", &ephemeralTimeout)
+        visitor.value("deviceApproval", &deviceApproval)
+        visitor.section("dns", &dns)
     }
 
     // The ranges that Tailscale uses; stock clients route exactly these.

@@ -128,11 +128,7 @@ extension CoordinationServer {
             publicURL: embedded.publicURL.map { $0.text.hasSuffix("/") ? String($0.text.dropLast()) : $0.text },
             derp: .init(embedded.derp),
             stun: .init(embedded.stun),
-            rules: TailnetRules(
-                domain: embedded.domain,
-                ipv4Range: embedded.ipv4Prefix,
-                ipv6Range: embedded.ipv6Prefix
-            )
+            rules: TailnetRules(embedded)
         )
         do {
             return try await bind(configuration, database: database, group: group)
@@ -181,5 +177,18 @@ extension ControlTime {
     fileprivate init(_ timestamp: Timestamp) {
         let milliseconds = timestamp.millisecondsSinceEpoch
         self.init(seconds: milliseconds / 1000, nanoseconds: Int32(milliseconds % 1000) * 1_000_000)
+    }
+}
+
+extension TailnetRules {
+    /// The rules that the configuration gives the embedded tailnet.
+    fileprivate init(_ embedded: EmbeddedSection) {
+        self.init(domain: embedded.domain, ipv4Range: embedded.ipv4Prefix, ipv6Range: embedded.ipv6Prefix)
+        if case .limited(let lifetime) = embedded.nodeKeyExpiry { nodeKeyLifetimeSeconds = lifetime.components.seconds }
+        if let name = embedded.tailnetName { displayedTailnet = name }
+        displayName = embedded.userName
+        ephemeralInactivitySeconds = max(1, embedded.ephemeralTimeout.components.seconds)
+        approvesDevices = embedded.deviceApproval
+        dns = embedded.dns.settings
     }
 }

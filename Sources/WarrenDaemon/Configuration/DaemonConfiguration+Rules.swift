@@ -95,6 +95,11 @@ extension EmbeddedSection {
         if !Self.isDomain(domain) {
             problems.noteRule("control.embedded.domain", "must be a DNS name such as warren.internal")
         }
+        for (key, text) in [("tailnetName", tailnetName ?? domain), ("userName", userName)]
+        where text.utf8.count > 128 || text.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) {
+            problems.noteRule("control.embedded.\(key)", "must be at most 128 octets without control characters")
+        }
+        dns.checkRules(problems)
         if listen == derp, listen.port != 0 {
             problems.noteRule("control.embedded.derp", "is the same address as control.embedded.listen")
         }

@@ -8,6 +8,8 @@ package struct CreateAuthKeyRequest: Hashable, Sendable {
     package let expiry: Duration
     /// The tags a node gets by it.
     package let tags: [String]
+    /// Whether its nodes need no approval where devices are approved.
+    package let preapproved: Bool
 
     /// How long a key is good when the request does not say: 90 days, as upstream.
     package static let defaultExpiry = Duration.seconds(90 * 86_400)
@@ -17,34 +19,26 @@ package struct CreateAuthKeyRequest: Hashable, Sendable {
         reusable: Bool = false,
         ephemeral: Bool = false,
         expiry: Duration = CreateAuthKeyRequest.defaultExpiry,
-        tags: [String] = []
+        tags: [String] = [],
+        preapproved: Bool = false
     ) {
         self.reusable = reusable
         self.ephemeral = ephemeral
         self.expiry = expiry
         self.tags = tags
+        self.preapproved = preapproved
     }
 
     /// Reads a body, or throws every fault in it.
     package init(_ body: JSONTree) throws(ValidationFailure) {
         self = try ObjectReader.decode(body) { reader in
-            let faults = reader.faults
-            let tags = reader.array("tags", count: 0...32) { tree, pointer -> String? in
-                guard let text = tree.string else {
-                    faults.add(.wrongType, at: pointer, "must be a string, not \(tree.kind)")
-                    return nil
-                }
-                guard Self.isTag(text) else {
-                    faults.add(.badFormat, at: pointer, "must be tag: and a label such as tag:ci")
-                    return nil
-                }
-                return text
-            }
+            let tags = reader.tags("tags")
             return CreateAuthKeyRequest(
                 reusable: reader.bool("reusable") ?? false,
                 ephemeral: reader.bool("ephemeral") ?? false,
                 expiry: reader.duration("expiry", in: .seconds(1) ... .seconds(366 * 86_400)) ?? Self.defaultExpiry,
-                tags: tags ?? []
+                tags: tags ?? [],
+                preapproved: reader.bool("preapproved") ?? false
             )
         }
     }
@@ -55,6 +49,24 @@ package struct CreateAuthKeyRequest: Hashable, Sendable {
         let name = text.dropFirst(4).utf8
         guard let first = name.first, (0x61...0x7A).contains(first | 0x20), name.count <= 63 else { return false }
         return name.allSatisfy { (0x61...0x7A).contains($0 | 0x20) || (0x30...0x39).contains($0) || $0 == 0x2D }
+    }
+}
+
+extension ObjectReader {
+    /// A list of tags.
+    mutating func tags(_ name: String) -> [String]? {
+        let faults = faults
+        return array(name, count: 0...32) { tree, pointer -> String? in
+            guard let text = tree.string else {
+                faults.add(.wrongType, at: pointer, "must be a string, not \(tree.kind)")
+                return nil
+            }
+            guard CreateAuthKeyRequest.isTag(text) else {
+                faults.add(.badFormat, at: pointer, "must be tag: and a label such as tag:ci")
+                return nil
+            }
+            return text
+        }
     }
 }
 
@@ -74,8 +86,16 @@ package struct AuthKeyAnswer: Hashable, Sendable, Codable {
     package var createdAt: Timestamp
     /// When it ends.
     package var expiresAt: Timestamp
+    /// Whether its nodes need no approval where devices are approved.
+    package var preapproved: Bool
     /// Whether a node was registered by it.
     package var used: Bool
+    /// How many registrations it let in.
+    package var useCount: Int
+    /// When it was first used, or null.
+    @NullEncoded package var usedAt: Timestamp?
+    /// The node that first came of it, or null.
+    @NullEncoded package var usedBy: String?
     /// Whether it was taken back.
     package var revoked: Bool
 
@@ -88,7 +108,10 @@ package struct AuthKeyAnswer: Hashable, Sendable, Codable {
         tags: [String],
         createdAt: Timestamp,
         expiresAt: Timestamp,
-        used: Bool = false,
+        preapproved: Bool = false,
+        useCount: Int = 0,
+        usedAt: Timestamp? = nil,
+        usedBy: String? = nil,
         revoked: Bool = false
     ) {
         self.id = id
@@ -98,7 +121,11 @@ package struct AuthKeyAnswer: Hashable, Sendable, Codable {
         self.tags = tags
         self.createdAt = createdAt
         self.expiresAt = expiresAt
-        self.used = used
+        self.preapproved = preapproved
+        used = useCount > 0
+        self.useCount = useCount
+        self.usedAt = usedAt
+        self.usedBy = usedBy
         self.revoked = revoked
     }
 }

@@ -5,10 +5,13 @@ import WarrenModel
 struct TailnetCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tailnet",
-        abstract: "The embedded coordination server: keys, nodes and logins.",
+        abstract: "The embedded coordination server: keys, nodes, logins, policy and DNS.",
         subcommands: [
-            TailnetAuthKeyCommand.self, TailnetNodesCommand.self, TailnetLoginsCommand.self, TailnetApproveCommand.self,
-            TailnetDenyCommand.self,
+            TailnetAuthKeyCommand.self, TailnetNodesCommand.self, TailnetNodeCommand.self, TailnetRenameCommand.self,
+            TailnetTagCommand.self, TailnetRoutesCommand.self, TailnetApproveNodeCommand.self,
+            TailnetExpireCommand.self,
+            TailnetDeleteCommand.self, TailnetLoginsCommand.self, TailnetApproveCommand.self, TailnetDenyCommand.self,
+            TailnetPolicyCommand.self, TailnetDNSCommand.self,
         ]
     )
 }
@@ -35,6 +38,9 @@ struct AuthKeyCreateCommand: AsyncParsableCommand {
     @Flag(help: "Its nodes are forgotten when they are gone.")
     var ephemeral = false
 
+    @Flag(help: "Its nodes need no approval where devices are approved.")
+    var preapproved = false
+
     @Option(help: "How long it is good, such as 24h.")
     var expiry: String?
 
@@ -47,6 +53,7 @@ struct AuthKeyCreateCommand: AsyncParsableCommand {
         var body: [String: JSONTree] = [:]
         if reusable { body["reusable"] = true }
         if ephemeral { body["ephemeral"] = true }
+        if preapproved { body["preapproved"] = true }
         body["expiry"] = expiry.map(JSONTree.string)
         if !tag.isEmpty { body["tags"] = .array(tag.map(JSONTree.string)) }
         try await connection.withDaemon { daemon in
@@ -68,12 +75,13 @@ struct AuthKeyListCommand: AsyncParsableCommand {
         try await connection.withDaemon { daemon in
             let bytes = try await daemon.bytes(.GET, "/v1/tailnet/auth-keys")
             if connection.json { return Terminal.json(bytes) }
-            var table = Table("ID", "STATE", "REUSABLE", "EPHEMERAL", "TAGS", "EXPIRES")
+            var table = Table("ID", "STATE", "USES", "REUSABLE", "EPHEMERAL", "TAGS", "EXPIRES")
             for key in try ModelJSON.decode(Page<AuthKeyAnswer>.self, from: bytes).items {
                 let state = key.revoked ? "revoked" : key.used && !key.reusable ? "used" : "good"
                 table.add(
                     key.id,
                     state,
+                    String(key.useCount),
                     key.reusable ? "yes" : "no",
                     key.ephemeral ? "yes" : "no",
                     key.tags.joined(separator: " "),
@@ -102,32 +110,6 @@ struct AuthKeyRemoveCommand: AsyncParsableCommand {
         try await connection.withDaemon { daemon in
             _ = try await daemon.bytes(.DELETE, "/v1/tailnet/auth-keys/" + URLText.escaped(id))
             if !connection.json { Terminal.say("\(id) revoked") }
-        }
-    }
-}
-
-/// `warren tailnet nodes`.
-struct TailnetNodesCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "nodes", abstract: "List the nodes.")
-
-    @OptionGroup var connection: ConnectionOptions
-
-    mutating func run() async throws {
-        try await connection.withDaemon { daemon in
-            let bytes = try await daemon.bytes(.GET, "/v1/tailnet/nodes")
-            if connection.json { return Terminal.json(bytes) }
-            var table = Table("NAME", "ADDRESS", "ONLINE", "USER", "LAST SEEN", "ID")
-            for node in try ModelJSON.decode(Page<TailnetNodeAnswer>.self, from: bytes).items {
-                table.add(
-                    node.name,
-                    node.addresses.first,
-                    node.online ? "yes" : "no",
-                    node.tags.isEmpty ? node.user : node.tags.joined(separator: " "),
-                    node.lastSeen?.description,
-                    node.id
-                )
-            }
-            Terminal.say(table.text)
         }
     }
 }

@@ -7,7 +7,7 @@ import WarrenModel
 
 /// What a request does.
 enum RequestMethod: String {
-    case GET, POST, DELETE
+    case GET, POST, PUT, PATCH, DELETE
 }
 
 /// The HTTP conversation with one daemon.
