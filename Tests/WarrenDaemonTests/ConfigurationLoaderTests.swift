@@ -97,7 +97,10 @@ struct ConfigurationLoaderTests {
         "stateDirectory: relative", "webhooks: { allowHTTP: yes }", "webhooks: { timeout: 0s }",
         "webhooks: { timeout: 15 }",
         "tailnet: { udpPorts: 9-3 }", "tailnet: { udpPorts: 70000 }", "control: { embedded: { domain: \"a..b\" } }",
-        "control: { embedded: { ipv6Prefix: 10.0.0.0/8 } }", "[1, 2]", "just words", "a: b: c", "\t- x",
+        "control: { embedded: { ipv6Prefix: 10.0.0.0/8 } }", "control: { embedded: { nodeKeyExpiry: soon } }",
+        "control: { embedded: { dns: { routes: { x: [y] } } } }", "control: { embedded: { dns: { resolvers: [y] } } }",
+        "control: { embedded: { dns: { extraRecords: [{ name: x, value: y }] } } }", "[1, 2]", "just words", "a: b: c",
+        "\t- x",
         "log: null\nlog: null",
     ])
     func `an impossible value is refused`(yaml: String) {
@@ -128,6 +131,10 @@ struct ConfigurationLoaderTests {
         configuration.webhooks.allowNetworks = [IPPrefix.everyIPv4, IPPrefix.everyIPv6]
         configuration.tailnet.udpPorts = .range(5...9)
         configuration.vms.stopTimeout = .milliseconds(1500)
+        configuration.control.embedded.nodeKeyExpiry = .limited(.seconds(86_400))
+        configuration.control.embedded.tailnetName = "Our: net"
+        configuration.control.embedded.dns.routes.resolvers = ["corp.example": ["10.0.0.53", "1.1.1.1:53"], "x": []]
+        configuration.control.embedded.dns.extraRecords = [.init(name: "nas.x", type: "AAAA", value: "fd00::1")]
         #expect(try ConfigurationLoader.load(yaml: configuration.yaml, file: nil) == configuration)
     }
 }

@@ -29,7 +29,9 @@ struct ConfigurationPrinter: ConfigurationVisitor {
         switch node {
         case .sequence(let sequence): "[" + sequence.map(text).joined(separator: ", ") + "]"
         case .scalar(let scalar): quoted(scalar.string)
-        case .mapping, .alias: ""
+        case .mapping(let mapping):
+            "{" + mapping.map { "\(text($0.key)): \(text($0.value))" }.joined(separator: ", ") + "}"
+        case .alias: ""
         }
     }
 

@@ -56,7 +56,7 @@ struct TailnetNodes: VMNodeMaker {
             // A logout ends a node's key and keeps the node; here it is our own, and nobody will use it again.
             let machineKey = identity.machineKey.publicKey
             for node in await coordination.registry.nodes() where node.node.machineKey == machineKey {
-                try await coordination.registry.removeNode(node.node.id)
+                try await coordination.registry.removeNode("\(node.node.id)")
             }
             return
         }
