@@ -56,7 +56,13 @@ struct TailnetWalkTests {
                 }
             )
             let routes = try await api.send(.POST, "/v1/tailnet/nodes/shop/routes", #"{"approved":["10.9.0.0/24"]}"#)
-            #expect(routes.json.routes?.primary == .array([.string("10.9.0.0/24")]), "\(routes)")
+            #expect(routes.json.routes?.approved == .array([.string("10.9.0.0/24")]), "\(routes)")
+            #expect(
+                try await Poll.until(within: .seconds(10)) {
+                    let node = try await api.send(.GET, "/v1/tailnet/nodes/shop").json
+                    return node.routes?.primary == .array([.string("10.9.0.0/24")])
+                }
+            )
             #expect(try await api.send(.DELETE, "/v1/tailnet/nodes/shop").status == 204)
             try await api.wait("web", "network=NeedsLogin")
         }

@@ -107,7 +107,7 @@ private enum SettingDocument {
         let body: JSONTree
         do {
             body = try JSONTree(parsing: Array(data))
-        } catch let error as JSONSyntaxError {
+        } catch {
             throw CommandFailure.usage("\(file) is no JSON: \(error.detail)")
         }
         try await connection.withDaemon { daemon in
