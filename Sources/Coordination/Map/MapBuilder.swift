@@ -48,7 +48,9 @@ package struct MapBuilder: Sendable {
     /// The peers that a node may see, in the order of their numbers.
     package func visiblePeers(of node: NodeRecord) -> [NodeRecord] {
         state.nodeIDs.compactMap { id in
-            guard id != node.id, let peer = state.nodes[id], peer.isVisible, index.connects(node, peer) else { return nil }
+            guard id != node.id, let peer = state.nodes[id], peer.isVisible, index.connects(node, peer) else {
+                return nil
+            }
             return peer
         }
     }
