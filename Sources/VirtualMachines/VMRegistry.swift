@@ -238,7 +238,7 @@ package actor VMRegistry: Service {
             if !record.status.state.usesMemory {
                 try await admit(record.id, memoryMiB: record.spec.memoryMiB, starts: true, isNew: false)
             }
-        case .stop, .delete: break
+        case .stop, .delete, .pause, .resume: break
         }
         defer { promised[record.id] = nil }
         return try await driver.perform(request).get()

@@ -39,6 +39,17 @@ struct VMLifecycleTests {
         (.delete(grace: nil), .stopped, .deleting, [.removeEverything]),
         (.delete(grace: nil), .failed, .deleting, [.removeEverything]),
         (.delete(grace: nil), .deleting, .deleting, [.killQEMU]),
+        (.pause, .running, .pausing, [.pauseGuest]),
+        (.resume, .paused, .resuming, [.resumeGuest]),
+        (.stop(grace: nil), .paused, .stopping, [.cancelLaunch, .killQEMU]),
+        (
+            .stop(grace: .seconds(1)), .paused, .stopping,
+            [.cancelLaunch, .resumeGuest, .powerDown(grace: .seconds(1))]
+        ),
+        (
+            .delete(grace: .seconds(1)), .pausing, .deleting,
+            [.cancelLaunch, .resumeGuest, .powerDown(grace: .seconds(1))]
+        ),
     ])
     func `a request moves the state`(
         request: LifecycleRequest,
@@ -56,6 +67,7 @@ struct VMLifecycleTests {
     @Test(arguments: [
         (LifecycleRequest.start, VMState.running), (.start, .starting), (.stop(grace: nil), .stopped),
         (.stop(grace: .seconds(1)), .stopping), (.delete(grace: .seconds(1)), .deleting),
+        (.pause, .paused), (.pause, .pausing), (.resume, .running), (.resume, .resuming),
     ])
     func `a request that changes nothing does nothing`(request: LifecycleRequest, state: VMState) throws {
         var lifecycle = machine(state)
@@ -68,6 +80,7 @@ struct VMLifecycleTests {
     @Test(arguments: [
         (LifecycleRequest.start, VMState.stopping), (.start, .deleting), (.stop(grace: nil), .deleting),
         (.restart(grace: nil), .deleting), (.restart(grace: nil), .stopping), (.start, .suspended),
+        (.pause, .stopped), (.pause, .starting), (.resume, .stopped), (.resume, .pausing), (.start, .paused),
     ])
     func `a forbidden request names the state and itself`(request: LifecycleRequest, state: VMState) {
         var lifecycle = machine(state)
@@ -86,6 +99,20 @@ struct VMLifecycleTests {
         #expect(lifecycle.desired == .stopped)
         #expect(deeds(actions) == [.stopNode])
         #expect(lifecycle.handle(.graceOver) == [])
+    }
+
+    @Test func `a pause ends paused, a resume running, and a guest that dies meanwhile crashed`() throws {
+        var lifecycle = machine(.running)
+        _ = try lifecycle.handle(.pause)
+        #expect(lifecycle.desired == .paused)
+        #expect(events(lifecycle.handle(.paused)) == [.paused])
+        #expect(lifecycle.state == .paused)
+        var dying = lifecycle
+        #expect(events(dying.handle(.ended(.crashed(Self.crash), wasStable: true))).first == .crashed)
+        _ = try lifecycle.handle(.resume)
+        #expect(events(lifecycle.handle(.resumed)) == [.resumed])
+        #expect(lifecycle.state == .running && lifecycle.desired == .running)
+        #expect(lifecycle.handle(.paused) == [] && lifecycle.handle(.resumed) == [])
     }
 
     @Test func `a restart stops and starts`() throws {

@@ -77,6 +77,46 @@ struct VMRegistryTests {
         }
     }
 
+    @Test func `a paused guest stands still, also over a restart of the daemon, and goes on`() async throws {
+        try await withHost { fixture in
+            func beats(_ registry: VMRegistry) async throws -> Int {
+                let answer = try await registry.exec(
+                    ExecRequest(command: ["cut", "-d.", "-f1", "/proc/uptime"]),
+                    in: "one"
+                )
+                let text = String(decoding: answer.stdout, as: UTF8.self).trimmingCharacters(
+                    in: .whitespacesAndNewlines
+                )
+                return try #require(Int(text))
+            }
+            var before = 0
+            try await fixture.withRegistry { registry, _ in
+                _ = try await registry.create(try HostFixture.request())
+                _ = try await reach(VMCondition(state: .running, isAgentReady: true), registry)
+                before = try await beats(registry)
+                #expect(try await registry.perform(.pause, on: "one").changed)
+                #expect(try await reach(VMCondition(state: .paused), registry).desiredState == .paused)
+                await #expect(throws: VMError.invalidTransition(from: .paused, request: "exec")) {
+                    try await registry.exec(ExecRequest(command: ["true"]), in: "one")
+                }
+            }
+            try await fixture.withRegistry { registry, host in
+                #expect(try await registry.vm("one").status.state == .paused)
+                #expect(try await registry.perform(.resume, on: "one").changed)
+                _ = try await reach(VMCondition(state: .running, isAgentReady: true), registry)
+                #expect(try await beats(registry) < before + 60)
+                _ = try await registry.perform(.pause, on: "one")
+                _ = try await reach(VMCondition(state: .paused), registry)
+                // A guest that stands still could not power itself off.
+                _ = try await registry.perform(.stop(grace: .seconds(20)), on: "one")
+                let stopped = try await reach(VMCondition(state: .stopped), registry)
+                #expect(stopped.stateReason == nil)
+                let seen = try await types(host)
+                #expect(seen.contains(.paused) && seen.contains(.resumed))
+            }
+        }
+    }
+
     @Test func `guests outlive the daemon, and what died meanwhile is told`() async throws {
         try await withHost { fixture in
             try await fixture.withRegistry { registry, _ in

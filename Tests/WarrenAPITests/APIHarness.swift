@@ -200,6 +200,8 @@ struct MemoryVMs: VMService {
             switch request {
             case .start: return try await move(record, to: .running, .running)
             case .stop: return try await move(record, to: .stopped, .stopped)
+            case .pause: return try await move(record, to: .paused, .paused)
+            case .resume: return try await move(record, to: .running, .running)
             case .restart: throw VMError.invalidTransition(from: record.status.state, request: "restart")
             case .delete:
                 let deleted = try await database.finishDeletion(of: record.id, now: .epoch)

@@ -68,6 +68,12 @@ package actor GuestAgentClient {
         try await channel.writeAndFlush(call).get()
     }
 
+    /// Sets the guest's clock to this host's time.
+    package func setTime(timeout: Duration = QEMUDefaults.agentTimeout) async throws {
+        let now = Int64(Date().timeIntervalSince1970 * 1_000_000_000)
+        _ = try await call("guest-set-time", ["time": .integer(now)], timeout: timeout)
+    }
+
     /// The guest's host name.
     package func hostName() async throws -> String {
         try await call("guest-get-host-name")["host-name"]?.string ?? ""

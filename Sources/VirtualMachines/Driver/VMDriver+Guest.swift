@@ -188,6 +188,25 @@ extension VMDriver {
         }
     }
 
+    /// Stops the guest's processors, or lets them run again, as soon as its monitor is there.
+    func setPaused(_ isPaused: Bool) async {
+        while !Task.isCancelled {
+            if let guest {
+                do {
+                    if isPaused { try await guest.monitor.stop() } else { try await guest.monitor.cont() }
+                    post(isPaused ? .paused : .resumed)
+                    // Its clock stood still as well; without an agent the guest has to find out by itself.
+                    if !isPaused, isAgentReady { try? await guest.agent.setTime() }
+                    return
+                } catch {
+                    logger.warning("guest not paused or resumed", metadata: ["error": "\(error)"])
+                }
+            }
+            // The guest's own task opens the monitor, or ends this one.
+            guard (try? await ContinuousClock().sleep(for: .milliseconds(50))) != nil else { return }
+        }
+    }
+
     /// Raises or drops the carrier of the guest's NIC.
     func setLink(up: Bool) async {
         guard record.spec.networkInterface != nil, let guest else { return }

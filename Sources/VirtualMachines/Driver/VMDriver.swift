@@ -37,7 +37,7 @@ package actor VMDriver {
     }
 
     /// The tasks of a driver, at most one of each.
-    enum Chore: Hashable { case guest, agent, node, grace, launch }
+    enum Chore: Hashable { case guest, agent, node, grace, launch, pause }
 
     /// Which VM it is.
     package nonisolated let id: VMID
@@ -230,6 +230,7 @@ package actor VMDriver {
             case .launchQEMU: return QEMUDefaults.launchTimeout
             case .launchLater(let pause): return pause + QEMUDefaults.launchTimeout
             case .powerDown(let grace): return grace + .seconds(1)
+            case .pauseGuest, .resumeGuest: return QEMUDefaults.monitorTimeout
             case .killQEMU: return .seconds(5)
             default: continue
             }
@@ -268,6 +269,7 @@ package actor VMDriver {
                 await driver.post(.graceOver)
             }
             await guest?.powerDown(usesAgent: isAgentReady)
+        case .pauseGuest, .resumeGuest: begin(.pause) { await $0.setPaused(action == .pauseGuest) }
         case .killQEMU:
             guard chores[.guest] != nil else { return post(.ended(.stoppedByUs, wasStable: false)) }
             guest?.kill()
@@ -303,6 +305,7 @@ package actor VMDriver {
         chores[.guest] = nil
         await end(.grace)
         await end(.agent)
+        await end(.pause)
         isAgentReady = false
         guest = nil
     }

@@ -4,7 +4,10 @@ package import WarrenModel
 ///
 /// ```
 /// creating ─▶ starting ─▶ running ─▶ stopping ─▶ stopped ─▶ starting …
-///                │  ▲         │                    ▲
+///                │  ▲         │ ▲                  ▲
+///                │  │   pause │ │ resume           │
+///                │  │         ▼ │                  │
+///                │  │        paused                │
 ///                ▼  └─────────┴─ crash, reboot     │ failed ─▶ starting …
 ///              failed ◀── retries used up          any ─▶ deleting ─▶ gone
 /// ```
@@ -74,12 +77,27 @@ package struct VMLifecycle: Hashable, Sendable {
             let outcome = end(as: .stopping, desired: .running, grace: grace)
             restartsAfterStop = true
             return outcome
+        case (.pause, .pausing), (.pause, .paused), (.resume, .resuming), (.resume, .running): return .unchanged
+        case (.pause, .running):
+            desired = .paused
+            return Outcome(changed: true, actions: enter(.pausing) + [.pauseGuest])
+        case (.resume, .paused):
+            desired = .running
+            return Outcome(changed: true, actions: enter(.resuming) + [.resumeGuest])
+        case (.stop(let grace), .pausing), (.stop(let grace), .paused), (.stop(let grace), .resuming):
+            return end(as: .stopping, desired: .stopped, grace: grace, wakesGuest: true)
+        case (.restart(let grace), .pausing), (.restart(let grace), .paused), (.restart(let grace), .resuming):
+            let outcome = end(as: .stopping, desired: .running, grace: grace, wakesGuest: true)
+            restartsAfterStop = true
+            return outcome
+        case (.delete(let grace), .pausing), (.delete(let grace), .paused), (.delete(let grace), .resuming):
+            return end(as: .deleting, desired: .deleted, grace: grace, wakesGuest: true)
         case (.delete, .stopped), (.delete, .failed):
             desired = .deleted
             return Outcome(changed: true, actions: enter(.deleting) + [.removeEverything])
         case (.delete(let grace), _):
             return end(as: .deleting, desired: .deleted, grace: grace)
-        case (.start, _), (.stop, _), (.restart, _):
+        case (.start, _), (.stop, _), (.restart, _), (.pause, _), (.resume, _):
             throw invalid(request)
         }
     }
@@ -97,6 +115,12 @@ package struct VMLifecycle: Hashable, Sendable {
         case .rebooted:
             guard state == .running else { return [] }
             return [.record(EventDraft(.restarted, reason: Self.guestRebooted))]
+        case .paused: return state == .pausing ? enter(.paused) : []
+        case .resumed:
+            guard state == .resuming else { return [] }
+            state = .running
+            reason = nil
+            return [.record(EventDraft(.resumed, reason: nil))]
         case .launchFailed(let reason):
             switch state {
             case .starting: return enter(.failed, reason) + [.stopNode]
@@ -113,7 +137,10 @@ package struct VMLifecycle: Hashable, Sendable {
     /// Takes up a VM after the daemon itself was away; `isAlive` is what its shim's lock says.
     package mutating func recover(isAlive: Bool, end: GuestEnd, autostart: Bool) -> [LifecycleAction] {
         switch (state, isAlive) {
-        case (.running, true): return [.attachQEMU, .runNode]
+        case (.running, true), (.paused, true): return [.attachQEMU, .runNode]
+        // What was begun is begun again once the guest is taken up.
+        case (.pausing, true): return [.attachQEMU, .runNode, .pauseGuest]
+        case (.resuming, true): return [.attachQEMU, .runNode, .resumeGuest]
         case (.starting, true), (.creating, true):
             state = .starting
             return [.attachQEMU, .runNode]
@@ -122,7 +149,7 @@ package struct VMLifecycle: Hashable, Sendable {
         case (.deleting, false): return [.removeEverything]
         case (.stopping, false):
             return restartsAfterStop || desired == .running ? begin().actions : enter(.stopped)
-        case (.running, false), (.starting, false):
+        case (.running, false), (.starting, false), (.pausing, false), (.paused, false), (.resuming, false):
             guard autostart else {
                 guard case .crashed(let reason) = end else { return enter(.stopped) }
                 return [.record(EventDraft(.crashed, reason: reason))] + enter(.stopped, reason)
@@ -132,9 +159,7 @@ package struct VMLifecycle: Hashable, Sendable {
             // A guest that does not start again needs no node.
             return state == .starting ? actions + [.runNode] : actions
         case (.creating, false): return desired == .running ? begin().actions : enter(.stopped)
-        case (.stopped, false), (.failed, false), (.paused, _), (.suspended, _), (.pausing, _), (.resuming, _),
-            (.suspending, _):
-            return []
+        case (.stopped, false), (.failed, false), (.suspended, _), (.suspending, _): return []
         }
     }
 
@@ -145,10 +170,17 @@ package struct VMLifecycle: Hashable, Sendable {
         return Outcome(changed: true, actions: enter(.starting) + [.runNode, .launchQEMU])
     }
 
-    private mutating func end(as state: VMState, desired: DesiredState, grace: Duration?) -> Outcome {
+    /// Ends the guest; one that stands still runs again first, or it could not power itself off.
+    private mutating func end(
+        as state: VMState,
+        desired: DesiredState,
+        grace: Duration?,
+        wakesGuest: Bool = false
+    ) -> Outcome {
         self.desired = desired
         restartsAfterStop = false
-        let stop: [LifecycleAction] = grace.map { [.powerDown(grace: $0)] } ?? [.killQEMU]
+        let wake: [LifecycleAction] = wakesGuest ? [.resumeGuest] : []
+        let stop: [LifecycleAction] = grace.map { wake + [.powerDown(grace: $0)] } ?? [.killQEMU]
         return Outcome(changed: true, actions: enter(state) + [.cancelLaunch] + stop)
     }
 
@@ -161,7 +193,7 @@ package struct VMLifecycle: Hashable, Sendable {
                 return [restarted] + begin().actions
             }
             return enter(.stopped) + [.stopNode]
-        case .starting, .running: break
+        case .starting, .running, .pausing, .paused, .resuming: break
         default: return []
         }
         if wasStable { failureCount = 0 }
@@ -198,7 +230,8 @@ package struct VMLifecycle: Hashable, Sendable {
             case .stopping: .stopping
             case .stopped: .stopped
             case .failed: .failed
-            case .creating, .deleting, .paused, .pausing, .resuming, .suspended, .suspending: nil
+            case .paused: .paused
+            case .creating, .deleting, .pausing, .resuming, .suspended, .suspending: nil
             }
         return type.map { [.record(EventDraft($0, reason: reason))] } ?? []
     }
@@ -222,6 +255,10 @@ package enum LifecycleRequest: Hashable, Sendable {
     case stop(grace: Duration?)
     /// Stop it and start it again.
     case restart(grace: Duration?)
+    /// Stop its processors, and keep its memory.
+    case pause
+    /// Let its processors run again.
+    case resume
     /// Stop it and remove everything.
     case delete(grace: Duration?)
 
@@ -231,6 +268,8 @@ package enum LifecycleRequest: Hashable, Sendable {
         case .start: "start"
         case .stop: "stop"
         case .restart: "restart"
+        case .pause: "pause"
+        case .resume: "resume"
         case .delete: "delete"
         }
     }
@@ -240,6 +279,10 @@ package enum LifecycleRequest: Hashable, Sendable {
 package enum LifecycleOccurrence: Hashable, Sendable {
     /// QEMU runs the guest and its monitor answers.
     case launched
+    /// The guest's processors stand still.
+    case paused
+    /// The guest's processors run again.
+    case resumed
     /// QEMU could not be started.
     case launchFailed(StateReason)
     /// The guest reset itself inside its QEMU.
@@ -278,6 +321,10 @@ package enum LifecycleAction: Hashable, Sendable {
     case attachQEMU
     /// Ask the guest to power off, and report `graceOver` after `grace`.
     case powerDown(grace: Duration)
+    /// Stop the guest's processors; reports `paused`.
+    case pauseGuest
+    /// Let the guest's processors run again; reports `resumed`.
+    case resumeGuest
     /// End QEMU at once; reports `ended`, also when there is none.
     case killQEMU
     /// Join the tailnet.

@@ -26,6 +26,8 @@ struct VMRoutes: Sendable {
             APIRoute(.post, "/v1/vms/{vm}/start", .scope(.vmWrite), start),
             APIRoute(.post, "/v1/vms/{vm}/stop", .scope(.vmWrite), takesBody: true, stop),
             APIRoute(.post, "/v1/vms/{vm}/restart", .scope(.vmWrite), takesBody: true, restart),
+            APIRoute(.post, "/v1/vms/{vm}/pause", .scope(.vmWrite), pause),
+            APIRoute(.post, "/v1/vms/{vm}/resume", .scope(.vmWrite), resume),
             APIRoute(.get, "/v1/vms/{vm}/wait", .scope(.vmRead), wait),
         ]
     }
@@ -98,6 +100,16 @@ struct VMRoutes: Sendable {
     @Sendable private func restart(_ call: APICall) async throws -> APIAnswer {
         try call.noQuery()
         return try answer(nil, try await perform(.restart(grace: try grace(call)), call), call)
+    }
+
+    @Sendable private func pause(_ call: APICall) async throws -> APIAnswer {
+        try call.noQuery()
+        return try answer(nil, try await perform(.pause, call), call)
+    }
+
+    @Sendable private func resume(_ call: APICall) async throws -> APIAnswer {
+        try call.noQuery()
+        return try answer(nil, try await perform(.resume, call), call)
     }
 
     /// How long the guest may take; nil powers it off at once.

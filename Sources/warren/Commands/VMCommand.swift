@@ -8,7 +8,8 @@ struct VMCommand: AsyncParsableCommand {
         abstract: "Make, list, start, stop and remove VMs.",
         subcommands: [
             VMCreateCommand.self, VMListCommand.self, VMShowCommand.self, VMStartCommand.self, VMStopCommand.self,
-            VMRestartCommand.self, VMRemoveCommand.self, VMConsoleLogCommand.self, VMWaitCommand.self, ExecCommand.self,
+            VMRestartCommand.self, VMPauseCommand.self, VMResumeCommand.self, VMRemoveCommand.self,
+            VMConsoleLogCommand.self, VMWaitCommand.self, ExecCommand.self,
         ]
     )
 }
@@ -140,6 +141,37 @@ struct VMRestartCommand: AsyncParsableCommand {
     }
 }
 
+/// `warren vm pause`.
+struct VMPauseCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pause",
+        abstract: "Let VMs stand still; they keep their memory and their address."
+    )
+
+    @Argument(help: "Their names or ids.")
+    var vms: [String]
+
+    @OptionGroup var connection: ConnectionOptions
+
+    mutating func run() async throws {
+        try await VMAction.post("pause", body: nil, to: vms, connection)
+    }
+}
+
+/// `warren vm resume`.
+struct VMResumeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "resume", abstract: "Let paused VMs go on.")
+
+    @Argument(help: "Their names or ids.")
+    var vms: [String]
+
+    @OptionGroup var connection: ConnectionOptions
+
+    mutating func run() async throws {
+        try await VMAction.post("resume", body: nil, to: vms, connection)
+    }
+}
+
 /// `warren vm rm`.
 struct VMRemoveCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -167,7 +199,7 @@ struct VMRemoveCommand: AsyncParsableCommand {
     }
 }
 
-/// What `start`, `stop` and `restart` share.
+/// What the commands that post an action share.
 enum VMAction {
     /// Posts an action to each VM and says what came of it.
     static func post(
