@@ -397,8 +397,9 @@ let package = Package(
         .executableTarget(
             name: "warren-bench",
             dependencies: [
-                "Tailnet", "GuestNetwork", "WireGuard", "NetWire", "Tailcfg", "WarrenCrypto", "NetTypes", "CLibCrypto",
-                "Coordination", "ControlPlane", "Store", "WarrenModel", nioCore, nioPosix, nioHTTP1, nioEmbedded, logging,
+                "Tailnet", "Magicsock", "GuestNetwork", "WireGuard", "NetWire", "Tailcfg", "WarrenCrypto", "NetTypes",
+                "CLibCrypto", "Coordination", "ControlPlane", "Store", "WarrenModel", nioCore, nioPosix, nioHTTP1,
+                nioEmbedded, logging,
                 serviceLifecycle, unixSignals, "AllocationCounter",
             ],
             path: "Tests/Benchmarks",

@@ -4,6 +4,7 @@ import Foundation
 // begins with it.
 let filter = CommandLine.arguments.dropFirst().first ?? ""
 let benchmarks = wireGuardBenchmarks + packetPathBenchmarks + networkMapBenchmarks + coordinationBenchmarks
+    + tunnelBenchmarks
 if filter == CoordinationProcess.argument {
     try await CoordinationProcess.serve(Array(CommandLine.arguments.dropFirst(2)))
     exit(0)
