@@ -393,6 +393,21 @@ let package = Package(
             resources: [.copy("Guests")],
             swiftSettings: settings
         ),
+        // Networks of namespaces, made and removed by the tests, with this house's nodes and others' programs in them.
+        .executableTarget(
+            name: "path-probe",
+            dependencies: [
+                "Tailnet", "Coordination", "ControlPlane", "Magicsock", "WireGuard", "GuestNetwork", "Tailcfg", "Store",
+                "WarrenModel", "WarrenCrypto", "NetTypes", nioCore, nioPosix, logging,
+            ],
+            path: "Tests/PathProbe",
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "NamespaceTests",
+            dependencies: ["path-probe", "TestSupport"],
+            swiftSettings: settings
+        ),
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         .executableTarget(
             name: "warren-bench",

@@ -40,9 +40,7 @@ final class TunnelEnd: MagicSocketSink {
         func permits(_ address: IPAddress, for purpose: DialPurpose) -> Bool { true }
     }
 
-    /// - Parameters:
-    ///   - window: How many packets may be on their way.
-    ///   - isNear: Whether this is the end that sends.
+    /// An end that is not started; the near one sends, with no more than `window` packets on their way.
     init(eventLoop: any EventLoop, usesUDP: Bool, window: Int, isNear: Bool, counters: TunnelCounters) {
         self.eventLoop = eventLoop
         self.counters = counters
