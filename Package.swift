@@ -414,8 +414,7 @@ let package = Package(
             dependencies: [
                 "Tailnet", "Magicsock", "GuestNetwork", "WireGuard", "NetWire", "Tailcfg", "WarrenCrypto", "NetTypes",
                 "CLibCrypto", "Coordination", "ControlPlane", "Store", "WarrenModel", nioCore, nioPosix, nioHTTP1,
-                nioEmbedded, logging,
-                serviceLifecycle, unixSignals, "AllocationCounter",
+                nioEmbedded, logging, serviceLifecycle, unixSignals, "AllocationCounter",
             ],
             path: "Tests/Benchmarks",
             swiftSettings: settings
