@@ -150,7 +150,7 @@ let package = Package(
         .target(
             name: "Magicsock",
             dependencies: [
-                "DERP", "Disco", "Tailcfg", "NetWire", "NetTypes", "WarrenCrypto", nioCore, nioPosix, logging,
+                "Transport", "DERP", "Disco", "Tailcfg", "NetWire", "NetTypes", "WarrenCrypto", nioCore, nioPosix, logging,
             ],
             swiftSettings: settings
         ),
@@ -167,8 +167,8 @@ let package = Package(
         .target(
             name: "Tailnet",
             dependencies: [
-                "Magicsock", "ControlPlane", "GuestNetwork", "NetWire", "TCP", "WireGuard", "Tailcfg", "NetTypes",
-                "WarrenCrypto", "WarrenModel", nioCore, nioPosix, nioHTTP1, nioEmbedded, logging,
+                "Transport", "Magicsock", "ControlPlane", "GuestNetwork", "NetWire", "TCP", "WireGuard", "Tailcfg",
+                "NetTypes", "WarrenCrypto", "WarrenModel", nioCore, nioPosix, nioHTTP1, nioEmbedded, logging,
             ],
             swiftSettings: settings
         ),
@@ -208,7 +208,7 @@ let package = Package(
         .target(
             name: "WarrenDaemon",
             dependencies: [
-                "WarrenAPI", "VirtualMachines", "Coordination", "Tailnet", "Webhooks", "Store",
+                "Transport", "WarrenAPI", "VirtualMachines", "Coordination", "Tailnet", "Webhooks", "Store",
                 "QEMU", "ControlPlane", "Tailcfg", "WarrenModel", "WarrenCrypto", "NetTypes", yams, nioCore,
                 nioPosix, nioSSL, logging, serviceLifecycle, unixSignals,
             ],
@@ -230,6 +230,12 @@ let package = Package(
 
         // Tests: one target a module, the walks through the whole house, and what they share.
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
+        .target(
+            name: "LoopbackSupport",
+            dependencies: ["NetTypes", nioCore, nioPosix, nioSSL, x509, swiftASN1, crypto],
+            path: "Tests/LoopbackSupport",
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "NetTypesTests",
             dependencies: ["NetTypes"],
@@ -278,7 +284,8 @@ let package = Package(
         .testTarget(
             name: "TransportTests",
             dependencies: [
-                "Transport", "NetTypes", nioCore, nioPosix, nioHTTP1, nioSSL, nioWebSocket, nioEmbedded, "TestSupport",
+                "Transport", "NetTypes", nioCore, nioPosix, nioHTTP1, nioSSL, nioWebSocket, nioEmbedded,
+                "LoopbackSupport",
             ],
             swiftSettings: settings
         ),
@@ -286,7 +293,7 @@ let package = Package(
             name: "DERPTests",
             dependencies: [
                 "DERP", "Transport", "Tailcfg", "WarrenCrypto", "NetTypes", nioCore, nioPosix, nioHTTP1, nioSSL,
-                nioWebSocket, logging, x509, swiftASN1, crypto, "TestSupport",
+                nioWebSocket, logging, "LoopbackSupport", "TestSupport",
             ],
             resources: [.copy("Vectors")],
             swiftSettings: settings
@@ -295,7 +302,7 @@ let package = Package(
             name: "ControlPlaneTests",
             dependencies: [
                 "ControlPlane", "Transport", "Tailcfg", "WarrenCrypto", "NetTypes", nioCore, nioPosix, nioHTTP1,
-                nioSSL, nioHTTP2, logging, nioEmbedded, x509, swiftASN1, crypto, "TestSupport",
+                nioSSL, nioHTTP2, nioWebSocket, logging, nioEmbedded, "LoopbackSupport", "TestSupport",
             ],
             resources: [.copy("Vectors")],
             swiftSettings: settings

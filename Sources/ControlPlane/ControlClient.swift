@@ -15,6 +15,9 @@ package actor ControlClient {
     private let transport: ControlTransport
     private let logger: Logger
     private var serverKey: MachinePublicKey?
+    private var failedDials = 0
+    private var lastDial: ContinuousClock.Instant?
+    private var hint = ControlDialHint()
     private var connection: ControlConnection?
     private var dialing: Task<Result<ControlConnection, ControlError>, Never>?
     private var lastPingURL = ""
@@ -104,11 +107,21 @@ package actor ControlClient {
                         sawNode = true
                     }
                     await onResponse(response)
+                    if let plan = response.controlDialPlan { note(plan) }
+                    try await Self.sleep(asAskedBy: response)
                 }
             }
         } catch is CancellationError {
             return
         } catch { throw ControlError(mapping: error) }
+    }
+
+    private func note(_ plan: ControlDialPlan) { hint.plan = plan }
+
+    /// Holds the poll as an overloaded server asks; the watchdog counts only while somebody reads.
+    private static func sleep(asAskedBy response: MapResponse) async throws {
+        guard let seconds = response.debug?.sleepSeconds, seconds.isFinite, seconds > 0 else { return }
+        try await Task.sleep(for: min(.seconds(min(seconds, 1e6)), ControlConstants.maximumSleep))
     }
 
     /// Unfolding and decoding a large map takes a quarter of a second: not on the actor.
@@ -209,19 +222,39 @@ package actor ControlClient {
                 key = try await transport.fetchServerKey()
                 serverKey = key
             }
-            let opened = try await transport.connect(serverKey: key)
+            let now = ContinuousClock.now
+            hint.skipsClearText = lastDial.map { now - $0 < ControlConstants.clearTextPause } ?? false
+            lastDial = now
+            let opened = try await transport.connect(serverKey: key, hint: hint)
+            hint.prefersWebSocket = opened.carrier == .webSocket
+            failedDials = 0
             guard !isClosed else {
-                await opened.close()
+                await opened.connection.close()
                 return .failure(.connectionClosed)
             }
             connection?.closeIfUseless()
-            connection = opened
-            logger.debug("connected to the control server", metadata: ["server": "\(configuration.url.host)"])
-            return .success(opened)
+            connection = opened.connection
+            logger.debug(
+                "connected to the control server",
+                metadata: ["server": "\(configuration.url.host)", "carrier": "\(opened.carrier)"]
+            )
+            return .success(opened.connection)
         } catch {
-            // A server that got a new key closes without a word: ask for the key again next time.
-            serverKey = nil
+            noteFailedDial(error)
             return .failure(error)
+        }
+    }
+
+    /// Forgets the server's key when it may be an old one.
+    private func noteFailedDial(_ error: ControlError) {
+        hint.prefersWebSocket = false
+        failedDials += 1
+        switch error {
+        case .handshakeFailed, .invalidRecord, .connectionClosed:
+            // A server that got a new key closes without a word.
+            serverKey = nil
+        default:
+            if failedDials.isMultiple(of: ControlDefaults.failuresBeforeNewKey) { serverKey = nil }
         }
     }
 

@@ -1,4 +1,5 @@
 package import NIOSSL
+package import Transport
 package import WarrenCrypto
 
 /// What one session with a control server needs to know.
@@ -13,6 +14,17 @@ package struct ControlConfiguration: Sendable {
         case allowed
     }
 
+    /// The ports of HTTP; only tests have others.
+    package struct StandardPorts: Hashable, Sendable {
+        /// Of clear text.
+        package var clearText = 80
+        /// Of TLS.
+        package var tls = 443
+
+        /// The registered ports.
+        package init() {}
+    }
+
     /// The server.
     package var url: ControlURL
     /// When clear text may be used.
@@ -23,6 +35,12 @@ package struct ControlConfiguration: Sendable {
     package var capabilityVersion: UInt16
     /// How TLS verifies the server; ALPN must not offer `h2`.
     package var tls: TLSConfiguration
+    /// What may carry the Noise stream.
+    package var transport = StreamTransport.auto
+    /// Which connections go through a proxy.
+    package var proxies = ProxySettings.none
+    /// The ports that are tried beside the one that the URL names.
+    package var standardPorts = StandardPorts()
     /// How long dial, upgrade and handshake may take together.
     package var dialDeadline: Duration = ControlConstants.dialDeadline
     /// How long a request other than a follow-up or a map poll may take.

@@ -45,16 +45,24 @@ package enum ControlConstants {
     package static let pingDeadline: Duration = .seconds(15)
     /// How long dial, upgrade and handshake may take together.
     package static let dialDeadline: Duration = .seconds(10)
+    /// The lead of clear text over TLS in a dial race.
+    package static let dialRaceDelay: Duration = .milliseconds(500)
+    /// How long after a dial the next one leaves clear text out.
+    package static let clearTextPause: Duration = .seconds(120)
+    /// The longest time that `Debug.SleepSeconds` may suspend a poll.
+    package static let maximumSleep: Duration = .seconds(300)
 }
 
 /// Limits that we chose.
 package enum ControlDefaults {
     /// The largest map message, packed or unfolded; a tailnet of 10,000 peers needs 9 MiB.
     package static let maximumMapByteCount = 64 << 20
-    /// The largest header block of an HTTP reply; real ones stay below 1 KiB.
+    /// The largest header list in HTTP/2; real ones stay below 1 KiB.
     package static let maximumHeaderByteCount = 16 << 10
-    /// The most header fields of an HTTP reply.
-    package static let maximumHeaderCount = 64
+    /// The most addresses of a dial plan that are tried; real plans have a handful.
+    package static let maximumDialCandidates = 10
+    /// After how many failed dials in a row the server's key is fetched again.
+    package static let failuresBeforeNewKey = 3
     /// How long an ordinary request may take; servers answer within milliseconds, slow paths within seconds.
     package static let requestDeadline: Duration = .seconds(30)
     /// The window of one HTTP/2 stream: large enough that a netmap is not held up by round trips.

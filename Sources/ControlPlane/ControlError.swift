@@ -10,6 +10,10 @@ package enum ControlError: Error, Equatable, Sendable {
     case unreachable
     /// The server's TLS certificate was not accepted, or TLS failed otherwise.
     case tlsFailed
+    /// The proxy of this name (host and port) could not be reached.
+    case proxyUnreachable(String)
+    /// The proxy of this name did not open a tunnel.
+    case proxyRefused(String, status: Int)
     /// `GET /key` gave no usable key; the status is nil when the body was at fault.
     case keyUnavailable(status: Int?)
     /// The upgrade to the Noise transport was answered with something else than 101.

@@ -1,28 +1,35 @@
 import FoundationEssentials
 package import NIOCore
 import NIOHTTP1
-import NIOHTTP2
-import NIOPosix
 import NIOSSL
 package import NetTypes
+import Transport
 package import WarrenCrypto
 
 /// Opens connections to one control server: `/key` in HTTP, and the Noise stream with HTTP/2 inside.
 ///
-/// The scheme of the URL decides how: `http` speaks clear text on its port, `https` speaks TLS on its port.
+/// `/key` is asked for by the scheme of the URL, because it is what all trust rests on. The Noise stream secures itself: it takes the
+/// first of several routes that answers.
 package struct ControlTransport: Sendable {
     private let configuration: ControlConfiguration
     private let eventLoop: any EventLoop
-    private let policy: any DialPolicy
+    private let dialer: StreamDialer
 
     /// A transport whose channels live on `eventLoop` and whose targets `policy` permits.
     package init(configuration: ControlConfiguration, eventLoop: any EventLoop, policy: any DialPolicy) {
         self.configuration = configuration
         self.eventLoop = eventLoop
-        self.policy = policy
+        dialer = StreamDialer(
+            eventLoop: eventLoop,
+            policy: policy,
+            purpose: .control,
+            proxies: configuration.proxies
+        )
     }
 
-    /// Fetches the server's Noise key; redirects are not followed.
+    // MARK: - Outside Noise
+
+    /// Fetches the server's Noise key; redirects are not followed, because the URL is what was chosen to be trusted.
     /// - Throws: `.keyUnavailable` and the errors of dialling.
     package func fetchServerKey() async throws(ControlError) -> MachinePublicKey {
         let reply = try await perform(
@@ -38,180 +45,193 @@ package struct ControlTransport: Sendable {
         return key
     }
 
+    private struct ServerKeys: Decodable {
+        let publicKey: MachinePublicKey?
+    }
+
     /// Sends one request outside Noise on a connection of its own.
     package func perform(
         _ request: ControlRequest,
         deadline: Duration,
         maximumByteCount: Int = ControlConstants.maximumBodyByteCount
     ) async throws(ControlError) -> ControlReply {
+        try requirePermittedScheme()
         var request = request
         request.headers.replaceOrAdd(name: "Connection", value: "close")
         let message = request
-        let end = NIODeadline.now() + TimeAmount(deadline)
-        let authority = configuration.url.authority
-        let promise = eventLoop.makePromise(of: ControlReply.self)
-        let channel = dial().flatMapThrowing { channel in
-            let pipeline = channel.pipeline.syncOperations
-            try pipeline.addHandlers(HTTPRequestEncoder(), Self.responseDecoder())
-            try pipeline.addHandler(
-                ControlReplyCollector(
-                    request: message,
-                    authority: authority,
-                    maximumByteCount: maximumByteCount,
-                    deadline: Duration(max(end - .now(), .zero)),
-                    reply: promise
-                )
-            )
-            return channel
+        let result = await StaggeredRace.run(within: deadline, discard: { _ in }) {
+            () -> Result<ControlReply, ControlError> in
+            await exchange(message, maximumByteCount: maximumByteCount)
         }
-        channel.whenFailure { promise.fail($0) }
-        do {
-            return try await promise.futureResult.closingOnCancellation(channel)
-        } catch { throw ControlError(mapping: error) }
+        return try result.get()
     }
 
-    private static func responseDecoder() -> ByteToMessageHandler<HTTPResponseDecoder> {
-        var limits = NIOHTTPDecoderLimitConfiguration()
-        limits.maxHeaderFieldSize = ControlDefaults.maximumHeaderByteCount
-        limits.maxHeaderListSize = ControlDefaults.maximumHeaderByteCount
-        limits.maxHeaderFieldCount = ControlDefaults.maximumHeaderCount
-        return ByteToMessageHandler(
-            HTTPResponseDecoder(leftOverBytesStrategy: .forwardBytes, limitConfiguration: limits)
-        )
+    private func exchange(
+        _ request: ControlRequest,
+        maximumByteCount: Int
+    ) async -> Result<ControlReply, ControlError> {
+        let scope = DialScope(eventLoop: eventLoop)
+        let url = configuration.url
+        let reply = open(DialTarget(host: url.host, port: url.port), isTLS: url.isTLS, scope: scope).flatMap {
+            channel in
+            let promise = channel.eventLoop.makePromise(of: ControlReply.self)
+            do {
+                let pipeline = channel.pipeline.syncOperations
+                try pipeline.addHandlers(HTTPRequestEncoder(), HTTPHandover.responseDecoder())
+                try pipeline.addHandler(
+                    ControlReplyCollector(
+                        request: request,
+                        authority: url.authority,
+                        maximumByteCount: maximumByteCount,
+                        deadline: nil,
+                        reply: promise
+                    )
+                )
+            } catch { promise.fail(error) }
+            return promise.futureResult
+        }
+        return await reply.value(cancelling: scope)
     }
 
-    private struct ServerKeys: Decodable {
-        let publicKey: MachinePublicKey?
-    }
+    // MARK: - The Noise stream
 
     /// Dials, upgrades, runs the handshake and puts HTTP/2 on top, all within the dial deadline.
     package func connect(serverKey: MachinePublicKey) async throws(ControlError) -> ControlConnection {
-        let initiator = try ControlNoiseHandshake.Initiator(
-            machineKey: configuration.machineKey,
-            serverKey: serverKey,
-            version: configuration.capabilityVersion
-        )
-        let head = ControlUpgrade.requestHead(
-            url: configuration.url,
-            initiation: initiator.initiation,
-            userAgent: ControlRequest.userAgent
-        )
-        let authority = configuration.url.authority
-        let promise = eventLoop.makePromise(of: ControlConnection.self)
-        let deadline = TimeAmount(configuration.dialDeadline)
-        // The initiator crosses to the loop once; the box says that nobody else touches it.
-        let box = InitiatorBox(initiator)
-        let channel = dial().flatMapThrowing { channel in
-            guard let initiator = box.take() else { throw ControlError.connectionClosed }
-            try Self.configure(channel, head: head, initiator: initiator, authority: authority, connection: promise)
-            return channel
-        }
-        channel.whenFailure { promise.fail($0) }
-        let alarm = eventLoop.scheduleTask(in: deadline) {
-            promise.fail(ControlError.timedOut)
-            channel.whenSuccess { $0.close(promise: nil) }
-        }
-        promise.futureResult.whenComplete { result in
-            alarm.cancel()
-            if case .failure = result { channel.whenSuccess { $0.close(promise: nil) } }
-        }
-        do {
-            return try await promise.futureResult.closingOnCancellation(channel)
-        } catch { throw ControlError(mapping: error) }
+        try await connect(serverKey: serverKey, hint: ControlDialHint()).connection
     }
 
-    private static func configure(
-        _ channel: any Channel,
-        head: HTTPRequestHead,
-        initiator: consuming ControlNoiseHandshake.Initiator,
-        authority: String,
-        connection: EventLoopPromise<ControlConnection>
-    ) throws {
-        let pipeline = channel.pipeline.syncOperations
-        let upgraded = channel.eventLoop.makePromise(of: Void.self)
-        let opened = channel.eventLoop.makePromise(of: Void.self)
-        let encoder = HTTPRequestEncoder()
-        let decoder = responseDecoder()
-        let upgrade = ControlUpgradeClientHandler(head: head, upgraded: upgraded)
-        let noise = ControlNoiseHandler(initiator: initiator, opened: opened)
-        let bound = NIOLoopBound((encoder, decoder, upgrade, noise), eventLoop: channel.eventLoop)
-        upgraded.futureResult.whenComplete { result in
-            let (encoder, decoder, upgrade, noise) = bound.value
-            let pipeline = channel.pipeline.syncOperations
-            do {
-                try result.get()
-                let gate = HandoverGate()
-                try pipeline.addHandlers([gate, noise], position: .after(upgrade))
-                pipeline.removeHandler(encoder, promise: nil)
-                // The decoder hands what it still holds to the handlers behind it before it is gone.
-                let removed = channel.eventLoop.makePromise(of: Void.self)
-                pipeline.removeHandler(decoder, promise: removed)
-                let leaving = NIOLoopBound((upgrade, gate), eventLoop: channel.eventLoop)
-                removed.futureResult.whenComplete { _ in
-                    let (upgrade, gate) = leaving.value
-                    channel.pipeline.syncOperations.removeHandler(upgrade, promise: nil)
-                    channel.pipeline.syncOperations.removeHandler(gate, promise: nil)
-                }
-            } catch { opened.fail(error) }
-        }
-        opened.futureResult.flatMapThrowing {
-            try ControlConnection(configuring: channel, authority: authority)
-        }.cascade(to: connection)
-        try pipeline.addHandlers([encoder, decoder, upgrade])
+    /// A connection, and what carries it.
+    struct Dialed: Sendable {
+        let connection: ControlConnection
+        let carrier: ControlRoute.Carrier
+
+        @Sendable static func discard(_ dialed: Dialed) { dialed.connection.channel.close(promise: nil) }
     }
 
-    /// Connects, with TLS where the URL asks for it.
-    private func dial() -> EventLoopFuture<any Channel> {
+    /// The same, by what earlier connections taught.
+    func connect(serverKey: MachinePublicKey, hint: ControlDialHint) async throws(ControlError) -> Dialed {
+        try requirePermittedScheme()
         let url = configuration.url
-        if !url.isTLS {
-            switch configuration.plainHTTP {
-            case .allowed: break
-            case .localOnly where url.isLocal: break
-            case .localOnly, .refused: return eventLoop.makeFailedFuture(ControlError.plainHTTPRefused)
-            }
-        }
-        let policy = policy
-        let tls: NIOSSLContext?
-        do {
-            var settings = configuration.tls
-            settings.applicationProtocols = ["http/1.1"]
-            tls = url.isTLS ? try NIOSSLContext(configuration: settings) : nil
-        } catch { return eventLoop.makeFailedFuture(ControlError.tlsFailed) }
-        let isLiteral = IPAddress(url.host) != nil
-        let bootstrap = ClientBootstrap(group: eventLoop)
-            .connectTimeout(TimeAmount(configuration.dialDeadline))
-            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .channelOption(.socketOption(.so_keepalive), value: 1)
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    let pipeline = channel.pipeline.syncOperations
-                    try pipeline.addHandler(DialPolicyHandler(policy: policy))
-                    if let tls {
-                        let name = isLiteral ? nil : url.host
-                        try pipeline.addHandler(try NIOSSLClientHandler(context: tls, serverHostname: name))
+        // A proxy finds its own way to the host, and is not for clear text.
+        let isProxied = url.isTLS && dialer.usesProxy(for: url.host, port: url.port)
+        let candidates = isProxied ? [] : hint.candidates
+        let skipsClearText = hint.skipsClearText || isProxied
+        let result = await StaggeredRace.run(
+            within: candidates.isEmpty ? configuration.dialDeadline : hint.deadline(configuration.dialDeadline),
+            discard: Dialed.discard
+        ) { () -> Result<Dialed, ControlError> in
+            let entries = candidates.map { candidate in
+                StaggeredRace.Entry<Dialed>(delay: candidate.delay) {
+                    await StaggeredRace.run(within: candidate.timeout, discard: Dialed.discard) {
+                        await dial(at: [candidate.address], serverKey, hint, skipsClearText: skipsClearText)
                     }
                 }
             }
-        guard isLiteral else { return bootstrap.connect(host: url.host, port: url.port) }
-        do {
-            return bootstrap.connect(to: try SocketAddress(ipAddress: url.host, port: url.port))
-        } catch {
-            return eventLoop.makeFailedFuture(error)
+            if !entries.isEmpty, case .won(let dialed) = await StaggeredRace.run(entries, discard: Dialed.discard) {
+                return .success(dialed)
+            }
+            return await dial(at: nil, serverKey, hint, skipsClearText: skipsClearText)
+        }
+        return try result.get()
+    }
+
+    /// Tries every route to the host, at these addresses or those of DNS.
+    private func dial(
+        at addresses: [IPAddress]?,
+        _ serverKey: MachinePublicKey,
+        _ hint: ControlDialHint,
+        skipsClearText: Bool
+    ) async -> Result<Dialed, ControlError> {
+        let byWebSocket = configuration.url.webSocketRoute(configuration.standardPorts)
+        if configuration.transport == .webSocket || hint.prefersWebSocket {
+            let result = await attempt(byWebSocket, at: addresses, serverKey)
+            guard case .failure = result, configuration.transport == .auto else { return result }
+        }
+        let routes = configuration.url.rawRoutes(configuration.standardPorts, skipsClearText: skipsClearText)
+        let entries = routes.enumerated().map { index, route in
+            StaggeredRace.Entry<Dialed>(delay: ControlConstants.dialRaceDelay * index) {
+                await attempt(route, at: addresses, serverKey)
+            }
+        }
+        switch await StaggeredRace.run(entries, discard: Dialed.discard) {
+        case .won(let dialed):
+            return .success(dialed)
+        case .lost(let errors):
+            let error = zip(routes, errors).first { !$0.0.isGuess }?.1 ?? .unreachable
+            // What answers but does not upgrade is often a reverse proxy that knows WebSocket alone.
+            guard case .upgradeRefused = error, !hint.prefersWebSocket, !Task.isCancelled else {
+                return .failure(error)
+            }
+            let result = await attempt(byWebSocket, at: addresses, serverKey)
+            guard case .failure = result else { return result }
+            return .failure(error)
+        }
+    }
+
+    /// Tries one route with an initiation of its own.
+    private func attempt(
+        _ route: ControlRoute,
+        at addresses: [IPAddress]?,
+        _ serverKey: MachinePublicKey
+    ) async -> Result<Dialed, ControlError> {
+        let scope = DialScope(eventLoop: eventLoop)
+        let target = DialTarget(host: configuration.url.host, port: route.port, addresses: addresses)
+        let configuration = configuration
+        let connection = open(target, isTLS: route.isTLS, scope: scope).flatMap { channel in
+            channel.eventLoop.makeCompletedFuture {
+                try ControlHandover(configuration: configuration, serverKey: serverKey).run(route.carrier, on: channel)
+            }.flatMap { $0 }
+        }
+        return await connection.value(cancelling: scope).map { Dialed(connection: $0, carrier: route.carrier) }
+    }
+
+    // MARK: - Dialling
+
+    /// Clear text is for the hosts that the configuration allows it for: `/key` would not be authentic.
+    private func requirePermittedScheme() throws(ControlError) {
+        guard !configuration.url.isTLS else { return }
+        switch configuration.plainHTTP {
+        case .allowed: break
+        case .localOnly where configuration.url.isLocal: break
+        case .localOnly, .refused: throw .plainHTTPRefused
+        }
+    }
+
+    /// Connects, with TLS where it is asked for; hands over on the event loop.
+    private func open(_ target: DialTarget, isTLS: Bool, scope: DialScope) -> EventLoopFuture<any Channel> {
+        let settings = configuration.tls
+        // The peer that NIOSSL would compare with the certificate is the proxy here.
+        if isTLS, ClientTLS.serverName(of: target.host) == nil, dialer.usesProxy(for: target.host, port: target.port) {
+            return eventLoop.makeFailedFuture(ControlError.tlsFailed)
+        }
+        return dialer.connect(
+            to: target,
+            isSecure: isTLS,
+            within: TimeAmount(configuration.dialDeadline),
+            scope: scope
+        ).flatMapThrowing { channel in
+            guard isTLS else { return channel }
+            let handler = try ClientTLS.handler(ClientTLS.context(settings), host: target.host)
+            try channel.pipeline.syncOperations.addHandler(handler)
+            return channel
         }
     }
 }
 
-/// Carries a noncopyable initiator into a callback of the event loop, where it is taken once.
-private final class InitiatorBox: @unchecked Sendable {
-    // Written before the callback is registered and read once by it, on one event loop: never at the same time.
-    private var initiator: ControlNoiseHandshake.Initiator?
-
-    init(_ initiator: consuming ControlNoiseHandshake.Initiator) {
-        self.initiator = consume initiator
-    }
-
-    func take() -> ControlNoiseHandshake.Initiator? {
-        initiator.take()
+extension EventLoopFuture where Value: Sendable {
+    /// The value; when the task is cancelled everything in `scope` is closed, which fails whatever waits for it.
+    fileprivate func value(cancelling scope: DialScope) async -> Result<Value, ControlError> {
+        await withTaskCancellationHandler {
+            do {
+                return .success(try await get())
+            } catch {
+                // What a failed attempt has opened is of no use to anybody.
+                scope.cancel()
+                return .failure(ControlError(mapping: error))
+            }
+        } onCancel: {
+            scope.cancel()
+        }
     }
 }
 

@@ -16,6 +16,8 @@ final class MapStreamHandler: ChannelDuplexHandler {
     private var alarm: Scheduled<Void>?
     private var isStarted = false
     private var isDone = false
+    /// Whether the reader wants more; while it is busy with a message, or suspended, the server's silence is our doing.
+    private var isRead = true
     /// The head of a reply with another status than 200 and the beginning of its text.
     private var refusal: (head: HTTPResponseHead, text: ByteBuffer)?
 
@@ -60,12 +62,25 @@ final class MapStreamHandler: ChannelDuplexHandler {
 
     private func watch(context: ChannelHandlerContext) {
         let limit = TimeAmount(watchdog)
+        if !isRead { lastMessage = context.eventLoop.now }
         let silence = context.eventLoop.now - lastMessage
         if silence >= limit {
             fail(.timedOut, context: context)
         } else {
             arm(after: limit - silence, context: context)
         }
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if !isRead { lastMessage = context.eventLoop.now }
+        isRead = true
+        context.read()
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        // The reader asks again in the course of this, unless it has enough.
+        isRead = false
+        context.fireChannelReadComplete()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {

@@ -134,8 +134,7 @@ package struct Registration: Sendable {
         }
         if !response.authURL.isEmpty {
             guard Self.isShowable(response.authURL) else {
-                phase = .waiting
-                return [.wait(backoff.next(using: &generator))]
+                return refuse(.refused("the server's login URL is not one to open"), using: &generator)
             }
             if response.authURL == attempt.followup {
                 phase = .waiting
@@ -167,10 +166,13 @@ package struct Registration: Sendable {
         return [action, .wait(.seconds(30) * Double.random(in: 0.5..<1.5, using: &generator))]
     }
 
-    /// A URL that a person may be asked to open: http(s), printable, of bounded length.
+    /// A URL that a person may be asked to open: http(s), printable, of bounded length, and nobody's name in front of the host.
     private static func isShowable(_ url: String) -> Bool {
-        let lowercased = url.prefix(8).lowercased()
-        return (lowercased.hasPrefix("https://") || lowercased.hasPrefix("http://")) && url.utf8.count <= 2048
-            && !url.utf8.contains { $0 <= 0x20 || $0 >= 0x7F }
+        guard url.utf8.count <= 2048, !url.utf8.contains(where: { $0 <= 0x20 || $0 >= 0x7F || $0 == 0x5C }),
+            let scheme = url.firstRange(of: "://"),
+            ["http", "https"].contains(url[..<scheme.lowerBound].lowercased())
+        else { return false }
+        let authority = url[scheme.upperBound...].prefix { !"/?#".contains($0) }
+        return !authority.isEmpty && !authority.contains("@")
     }
 }

@@ -2,6 +2,7 @@ import FoundationEssentials
 import NIOCore
 import NIOSSL
 import SwiftASN1
+import Transport
 import X509
 
 /// Applies a certificate rule inside the TLS handshake.
@@ -12,13 +13,10 @@ struct DERPCertificateVerifier: Sendable {
     /// A TLS handler that presents `hostName` as SNI and verifies by the rule.
     func makeHandler(faulted: @escaping @Sendable (DERPCertificateFault) -> Void) throws -> NIOSSLClientHandler {
         var configuration = TLSConfiguration.makeClientConfiguration()
-        configuration.minimumTLSVersion = .tlsv12
-        configuration.applicationProtocols = ["http/1.1"]
         if case .anything = rule { configuration.certificateVerification = .none }
-        // NIOSSL takes no address as SNI.
-        let name = DERPDialer.isLiteral(hostName) ? nil : hostName
-        let context = try NIOSSLContext(configuration: configuration)
-        if case .anything = rule { return try NIOSSLClientHandler(context: context, serverHostname: name) }
+        let context = try ClientTLS.context(configuration)
+        if case .anything = rule { return try ClientTLS.handler(context, host: hostName) }
+        let name = ClientTLS.serverName(of: hostName)
         return try NIOSSLClientHandler(context: context, serverHostname: name) { chain, promise in
             verify(chain, promise: promise, faulted: faulted)
         }
@@ -62,7 +60,7 @@ struct DERPCertificateVerifier: Sendable {
         let certificates = chain.compactMap { try? Certificate(derEncoded: $0) }
             .filter { $0.commonName?.hasPrefix(DERPConstants.metaCertificatePrefix) != true }
         guard let leaf = certificates.first else { return false }
-        let isAddress = DERPDialer.isLiteral(name)
+        let isAddress = ClientTLS.serverName(of: name) == nil
         var verifier = Verifier(rootCertificates: .systemTrustRoots) {
             RFC5280Policy()
             ServerIdentityPolicy(serverHostname: isAddress ? nil : name, serverIP: isAddress ? name : nil)

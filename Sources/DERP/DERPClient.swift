@@ -1,9 +1,9 @@
 package import Logging
 package import NIOCore
-import NIOHTTP1
 import NIOSSL
 package import NetTypes
 package import Tailcfg
+package import Transport
 package import WarrenCrypto
 
 /// Something that a DERP connection reports, on its event loop.
@@ -36,6 +36,9 @@ package final class DERPClient {
     private let region: DERPRegion
     private let eventLoop: any EventLoop
     private let policy: any DialPolicy
+    private let proxies: ProxySettings
+    private let transport: StreamTransport
+    private let scope: DialScope
     private let logger: Logger
     private let loginDeadline: Duration
     private let readDeadline: Duration
@@ -55,6 +58,8 @@ package final class DERPClient {
     private var lastRead = NIODeadline.now()
     private var alarm: Scheduled<Void>?
 
+    /// Whether WebSocket carries the frames, asked for or because the raw upgrade was refused.
+    package private(set) var usesWebSocket: Bool
     /// How many packets gave way because the connection was too slow or one was too large.
     package private(set) var droppedPackets = 0
 
@@ -64,6 +69,8 @@ package final class DERPClient {
         privateKey: NodePrivateKey,
         eventLoop: any EventLoop,
         policy: any DialPolicy,
+        proxies: ProxySettings = .none,
+        transport: StreamTransport = .auto,
         logger: Logger,
         loginDeadline: Duration = DERPConstants.loginDeadline,
         readDeadline: Duration = DERPConstants.readDeadline,
@@ -72,6 +79,10 @@ package final class DERPClient {
         self.region = region
         self.eventLoop = eventLoop
         self.policy = policy
+        self.proxies = proxies
+        self.transport = transport
+        usesWebSocket = transport == .webSocket
+        scope = DialScope(eventLoop: eventLoop)
         self.logger = logger
         self.loginDeadline = loginDeadline
         self.readDeadline = readDeadline
@@ -89,10 +100,7 @@ package final class DERPClient {
         state = .dialing
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         alarm = eventLoop.scheduleTask(in: TimeAmount(loginDeadline)) { bound.value.fail(.timedOut) }
-        let nodes = region.nodes.filter { !$0.stunOnly }
-        DERPDialer(eventLoop: eventLoop, policy: policy).dial(nodes).whenComplete { result in
-            bound.value.dialed(result)
-        }
+        dial()
     }
 
     /// Queues a packet for a peer; `flush()` sends what a batch of calls queued.
@@ -165,6 +173,13 @@ package final class DERPClient {
 
     // MARK: - Coming up
 
+    private func dial() {
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        DERPDialer(eventLoop: eventLoop, policy: policy, proxies: proxies, scope: scope)
+            .dial(region)
+            .whenComplete { bound.value.dialed($0) }
+    }
+
     private func dialed(_ result: Result<(any Channel, DERPNode), any Error>) {
         switch result {
         case .failure(let error):
@@ -173,14 +188,29 @@ package final class DERPClient {
             guard state == .dialing else { return channel.close(promise: nil) }
             self.channel = channel
             do {
-                try configure(channel, node: node)
+                try channel.pipeline.syncOperations.addHandler(makeTLS(for: node))
             } catch {
-                fail(DERPError(mapping: error))
+                return fail(DERPError(mapping: error))
             }
+            DERPDialer.upgrade(channel, to: node, in: region, byWebSocket: usesWebSocket) { [self] channel in
+                guard state == .dialing else { throw DERPError.connectionClosed }
+                try channel.pipeline.syncOperations.addHandler(DERPClientHandler(client: self))
+            }
+            .assumeIsolated().whenFailure { self.upgradeFailed(DERPError(mapping: $0)) }
         }
     }
 
-    private func configure(_ channel: any Channel, node: DERPNode) throws {
+    private func upgradeFailed(_ error: DERPError) {
+        guard state == .dialing else { return }
+        // What answers but does not upgrade is often a reverse proxy that knows WebSocket alone.
+        guard case .upgradeRefused = error, transport == .auto, !usesWebSocket else { return fail(error) }
+        usesWebSocket = true
+        channel?.close(promise: nil)
+        channel = nil
+        dial()
+    }
+
+    private func makeTLS(for node: DERPNode) throws -> NIOSSLClientHandler {
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         let eventLoop = eventLoop
         let verifier = DERPCertificateVerifier(
@@ -191,50 +221,13 @@ package final class DERPClient {
             ),
             hostName: node.hostName
         )
-        let tls = try verifier.makeHandler { fault in
+        return try verifier.makeHandler { fault in
             if eventLoop.inEventLoop {
                 bound.value.certificateFault = fault
             } else {
                 eventLoop.execute { bound.value.certificateFault = fault }
             }
         }
-        var limits = NIOHTTPDecoderLimitConfiguration()
-        limits.maxHeaderFieldSize = 16 << 10
-        limits.maxHeaderListSize = 16 << 10
-        limits.maxHeaderFieldCount = 64
-        let encoder = HTTPRequestEncoder()
-        let decoder = ByteToMessageHandler(
-            HTTPResponseDecoder(leftOverBytesStrategy: .forwardBytes, limitConfiguration: limits)
-        )
-        let upgraded = eventLoop.makePromise(of: Void.self)
-        let port = node.effectiveDERPPort
-        let host = port == 443 ? node.hostName : "\(node.hostName):\(port)"
-        let upgrade = DERPUpgradeHandler(host: host, upgraded: upgraded)
-        let handlers = NIOLoopBound((encoder, decoder, upgrade), eventLoop: eventLoop)
-        upgraded.futureResult.whenComplete { result in
-            let (encoder, decoder, upgrade) = handlers.value
-            let client = bound.value
-            do {
-                try result.get()
-                guard client.state == .dialing else { return }
-                let pipeline = channel.pipeline.syncOperations
-                let gate = HandoverGate()
-                try pipeline.addHandlers([gate, DERPClientHandler(client: client)], position: .after(upgrade))
-                pipeline.removeHandler(encoder, promise: nil)
-                // The decoder hands what it still holds to the handlers behind it before it is gone.
-                let removed = eventLoop.makePromise(of: Void.self)
-                pipeline.removeHandler(decoder, promise: removed)
-                let leaving = NIOLoopBound((upgrade, gate), eventLoop: eventLoop)
-                removed.futureResult.whenComplete { _ in
-                    let (upgrade, gate) = leaving.value
-                    channel.pipeline.syncOperations.removeHandler(upgrade, promise: nil)
-                    channel.pipeline.syncOperations.removeHandler(gate, promise: nil)
-                }
-            } catch {
-                client.fail(DERPError(mapping: error))
-            }
-        }
-        try channel.pipeline.syncOperations.addHandlers([tls, encoder, decoder, upgrade])
     }
 
     fileprivate func attached(_ context: ChannelHandlerContext) {
@@ -347,6 +340,8 @@ package final class DERPClient {
         context = nil
         channel?.close(promise: nil)
         channel = nil
+        // Dials that are still under way have nobody who waits for them.
+        scope.cancel()
     }
 
     fileprivate func detached() {

@@ -1,138 +1,119 @@
 import NIOCore
 import NIOHTTP1
-import NIOPosix
-import NIOSSL
 import NetTypes
 import Tailcfg
+import Transport
 
-/// Opens the TCP connection to a node of a region.
+/// Opens the byte stream to a node of a region: TCP, TLS, and the upgrade.
 struct DERPDialer {
     let eventLoop: any EventLoop
     let policy: any DialPolicy
-
-    static func isLiteral(_ host: String) -> Bool { IPAddress(host) != nil }
+    let proxies: ProxySettings
+    let scope: DialScope
 
     /// Tries the nodes that speak DERP in their order, each for at most 1.5 s, until one accepts.
-    func dial(_ nodes: [DERPNode]) -> EventLoopFuture<(any Channel, DERPNode)> {
-        guard let node = nodes.first else {
-            return eventLoop.makeFailedFuture(DERPError.noUsableNode)
-        }
-        let rest = Array(nodes.dropFirst())
+    func dial(_ region: DERPRegion) -> EventLoopFuture<(any Channel, DERPNode)> {
+        dial(region.nodes.filter { !$0.stunOnly }[...])
+    }
+
+    private func dial(_ nodes: ArraySlice<DERPNode>) -> EventLoopFuture<(any Channel, DERPNode)> {
+        guard let node = nodes.first else { return eventLoop.makeFailedFuture(DERPError.noUsableNode) }
         return connect(to: node).map { ($0, node) }.flatMapError { error in
-            guard !rest.isEmpty else { return eventLoop.makeFailedFuture(error) }
-            return dial(rest)
+            guard nodes.count > 1 else { return eventLoop.makeFailedFuture(DERPError(mapping: error)) }
+            return dial(nodes.dropFirst())
         }
     }
 
     private func connect(to node: DERPNode) -> EventLoopFuture<any Channel> {
-        let port = Int(node.effectiveDERPPort)
-        let reaches = [node.ipv4Reach, node.ipv6Reach]
-        var hosts: [(host: String, families: DERPDialPolicyHandler.Families)] = reaches.compactMap { reach in
-            if case .address(let address) = reach { ("\(address)", .both) } else { nil }
-        }
-        if reaches.contains(.dns), hosts.isEmpty {
-            if Self.isLiteral(node.hostName) {
-                hosts.append((node.hostName, .both))
-            } else {
-                let families = DERPDialPolicyHandler.Families(
-                    ipv4: node.ipv4Reach == .dns,
-                    ipv6: node.ipv6Reach == .dns
-                )
-                hosts.append((node.hostName, families))
-            }
-        }
-        return connect(hosts, port: port)
+        guard let target = node.dialTarget else { return eventLoop.makeFailedFuture(DERPError.noUsableNode) }
+        let dialer = StreamDialer(
+            eventLoop: eventLoop,
+            policy: policy,
+            purpose: .derp,
+            proxies: proxies
+        )
+        // Through a proxy the time is the proxy's, which resolves and connects for us.
+        let isProxied = dialer.usesProxy(for: target.host, port: target.port)
+        let limit = isProxied ? DERPConstants.loginDeadline : DERPConstants.dialDeadline
+        return dialer.connect(to: target, isSecure: true, within: TimeAmount(limit), scope: scope)
     }
 
-    private func connect(
-        _ hosts: [(host: String, families: DERPDialPolicyHandler.Families)],
-        port: Int
-    ) -> EventLoopFuture<any Channel> {
-        guard let (host, families) = hosts.first else {
-            return eventLoop.makeFailedFuture(DERPError.noUsableNode)
+    /// Upgrades a connection in TLS to frames; `install` adds the handlers that read them.
+    static func upgrade(
+        _ channel: any Channel,
+        to node: DERPNode,
+        in region: DERPRegion,
+        byWebSocket: Bool,
+        install: @escaping (any Channel) throws -> Void
+    ) -> EventLoopFuture<Void> {
+        let name = IPAddress(node.hostName).map(\.isIPv4) == false ? "[\(node.hostName)]" : node.hostName
+        let authority = node.effectiveDERPPort == 443 ? name : "\(name):\(node.effectiveDERPPort)"
+        if byWebSocket {
+            return WebSocketClient.upgrade(
+                channel,
+                uri: DERPConstants.upgradePath,
+                authority: authority,
+                subprotocol: DERPConstants.webSocketRoute.subprotocol,
+                limits: DERPConstants.webSocketRoute.limits,
+                install: install
+            )
         }
-        let rest = Array(hosts.dropFirst())
-        let policy = policy
-        let bootstrap = ClientBootstrap(group: eventLoop)
-            .connectTimeout(TimeAmount(DERPConstants.dialDeadline))
-            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .channelOption(.socketOption(.so_keepalive), value: 1)
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(
-                        DERPDialPolicyHandler(policy: policy, families: families)
-                    )
+        var headers: HTTPHeaders = [
+            "Host": authority, "User-Agent": "warren", "Upgrade": DERPConstants.upgradeToken, "Connection": "Upgrade",
+        ]
+        // Tells the operator that the region's first node was out of reach.
+        if let ideal = region.nodes.first, ideal.name != node.name {
+            headers.add(name: "Ideal-Node", value: ideal.name)
+        }
+        let head = HTTPRequestHead(version: .http1_1, method: .GET, uri: DERPConstants.upgradePath, headers: headers)
+        return HTTPHandover.run(
+            head,
+            on: channel,
+            accepts: { reply throws(TransportError) in
+                let token = reply.headers.first(name: "Upgrade")?.lowercased()
+                guard reply.status == .switchingProtocols, token == DERPConstants.upgradeToken.lowercased() else {
+                    throw .upgradeRefused(status: Int(reply.status.code))
                 }
-            }
-        let connected: EventLoopFuture<any Channel>
-        if Self.isLiteral(host) {
-            do {
-                connected = bootstrap.connect(to: try SocketAddress(ipAddress: host, port: port))
-            } catch {
-                connected = eventLoop.makeFailedFuture(error)
-            }
-        } else {
-            connected = bootstrap.connect(host: host, port: port)
-        }
-        return connected.flatMapError { error in
-            guard !rest.isEmpty else { return eventLoop.makeFailedFuture(error) }
-            return connect(rest, port: port)
-        }
+            },
+            install: install
+        )
     }
 }
 
-/// Checks the address of a connection in the moment it is opened, so that a name cannot change its mind after the check.
-final class DERPDialPolicyHandler: ChannelOutboundHandler {
-    typealias OutboundIn = ByteBuffer
-
-    /// The address families that the map leaves enabled for a node.
-    struct Families: Sendable {
-        var ipv4: Bool
-        var ipv6: Bool
-        static let both = Families(ipv4: true, ipv6: true)
-    }
-
-    private let policy: any DialPolicy
-    private let families: Families
-
-    init(policy: any DialPolicy, families: Families) {
-        self.policy = policy
-        self.families = families
-    }
-
-    func connect(context: ChannelHandlerContext, to address: SocketAddress, promise: EventLoopPromise<Void>?) {
-        guard let ip = address.ipAddress.flatMap({ IPAddress($0) })?.unmapped, policy.permits(ip, for: .derp) else {
-            promise?.fail(DERPError.blockedByPolicy)
-            return
+extension DERPNode {
+    /// Where the node is dialled; nil when both families are disabled.
+    var dialTarget: DialTarget? {
+        let reaches = [ipv4Reach, ipv6Reach]
+        let addresses = reaches.compactMap { reach in
+            if case .address(let address) = reach { address } else { nil }
         }
-        guard ip.isIPv4 ? families.ipv4 : families.ipv6 else {
-            promise?.fail(DERPError.unreachable)
-            return
-        }
-        context.connect(to: address, promise: promise)
+        let port = Int(effectiveDERPPort)
+        if !addresses.isEmpty { return DialTarget(host: hostName, port: port, addresses: addresses) }
+        var families: DialTarget.Families = []
+        if ipv4Reach == .dns { families.insert(.ipv4) }
+        if ipv6Reach == .dns { families.insert(.ipv6) }
+        return families.isEmpty ? nil : DialTarget(host: hostName, port: port, families: families)
     }
 }
 
 extension DERPError {
     /// The cause behind an error of the network stack.
     init(mapping error: any Error) {
-        switch error {
-        case let error as DERPError:
+        if let error = error as? DERPError {
             self = error
-        case let error as NIOConnectionError:
-            let blocked = error.connectionErrors.filter { ($0.error as? DERPError) == .blockedByPolicy }
-            let all = error.connectionErrors.count
-            self = all > 0 && blocked.count == all ? .blockedByPolicy : .unreachable
-        case is NIOSSLError, is BoringSSLError, is NIOSSLExtraError:
-            self = .tlsFailed
-        case let error as ChannelError:
-            if case .connectTimeout = error { self = .timedOut } else { self = .connectionClosed }
-        case is HTTPParserError, is NIOHTTPDecoderError:
-            self = .badGreeting
-        case is IOError, is SocketAddressError:
-            self = .unreachable
-        default:
-            self = .connectionClosed
+            return
         }
+        self =
+            switch TransportError(mapping: error) {
+            case .blockedByPolicy: .blockedByPolicy
+            case .unreachable: .unreachable
+            case .tlsFailed: .tlsFailed
+            case .proxyUnreachable(let name): .proxyUnreachable(name)
+            case .proxyRefused(let name, let status): .proxyRefused(name, status: status)
+            case .upgradeRefused(let status): .upgradeRefused(status: status)
+            case .malformedReply, .webSocketViolation: .badGreeting
+            case .timedOut: .timedOut
+            case .connectionClosed: .connectionClosed
+            }
     }
 }

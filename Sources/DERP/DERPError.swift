@@ -6,6 +6,10 @@ package enum DERPError: Error, Equatable, Sendable {
     case noUsableNode
     /// No connection came about: name not resolved, refused, unreachable.
     case unreachable
+    /// The proxy of this name (host and port) could not be reached.
+    case proxyUnreachable(String)
+    /// The proxy of this name did not open a tunnel.
+    case proxyRefused(String, status: Int)
     /// TLS failed otherwise than by the certificate.
     case tlsFailed
     /// The server's certificate is not the one that is expected.

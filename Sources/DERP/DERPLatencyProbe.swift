@@ -4,16 +4,19 @@ import NIOSSL
 import NIOTLS
 package import NetTypes
 package import Tailcfg
+package import Transport
 
 /// Measures how far a relay region is by HTTPS, for networks that let no STUN answer through.
 package struct DERPLatencyProbe {
     private let eventLoop: any EventLoop
     private let policy: any DialPolicy
+    private let proxies: ProxySettings
 
-    /// A probe under a policy.
-    package init(eventLoop: any EventLoop, policy: any DialPolicy) {
+    /// A probe under a policy, by the way that relay connections take.
+    package init(eventLoop: any EventLoop, policy: any DialPolicy, proxies: ProxySettings = .none) {
         self.eventLoop = eventLoop
         self.policy = policy
+        self.proxies = proxies
     }
 
     /// The time between a request and the first octets of its answer, TLS being up; fails with `DERPError`.
@@ -22,9 +25,9 @@ package struct DERPLatencyProbe {
     package func measure(_ region: DERPRegion, deadline: Duration) -> EventLoopFuture<Duration> {
         let promise = eventLoop.makePromise(of: Duration.self)
         let eventLoop = eventLoop
+        let scope = DialScope(eventLoop: eventLoop)
         let alarm = eventLoop.scheduleTask(in: TimeAmount(deadline)) { promise.fail(DERPError.timedOut) }
-        let nodes = region.nodes.filter { !$0.stunOnly }
-        let dialed = DERPDialer(eventLoop: eventLoop, policy: policy).dial(nodes)
+        let dialed = DERPDialer(eventLoop: eventLoop, policy: policy, proxies: proxies, scope: scope).dial(region)
         dialed.assumeIsolated().whenComplete { result in
             switch result {
             case .failure(let error): promise.fail(DERPError(mapping: error))
@@ -35,7 +38,10 @@ package struct DERPLatencyProbe {
                 }
             }
         }
-        promise.futureResult.assumeIsolated().whenComplete { _ in alarm.cancel() }
+        promise.futureResult.assumeIsolated().whenComplete { _ in
+            alarm.cancel()
+            scope.cancel()
+        }
         return promise.futureResult
     }
 
@@ -53,14 +59,10 @@ package struct DERPLatencyProbe {
             hostName: node.hostName
         )
         let tls = try verifier.makeHandler { promise.fail(DERPError.certificateRefused($0)) }
-        var limits = NIOHTTPDecoderLimitConfiguration()
-        limits.maxHeaderFieldSize = 16 << 10
-        limits.maxHeaderListSize = 16 << 10
-        limits.maxHeaderFieldCount = 64
         let port = node.effectiveDERPPort
         try channel.pipeline.syncOperations.addHandlers([
             tls, HTTPRequestEncoder(),
-            ByteToMessageHandler(HTTPResponseDecoder(limitConfiguration: limits)),
+            HTTPHandover.responseDecoder(),
             DERPLatencyHandler(host: port == 443 ? node.hostName : "\(node.hostName):\(port)", promise: promise),
         ])
     }

@@ -31,7 +31,7 @@ struct DaemonParts {
         let coordination = try await CoordinationServer.start(configuration.control, database: database, group: group)
         let templates = TemplateLibrary.make(configuration, state, group: group)
         let host = Self.host(
-            configuration,
+            settings,
             state,
             database,
             policy,
@@ -82,7 +82,7 @@ struct DaemonParts {
     }
 
     private static func host(
-        _ configuration: DaemonConfiguration,
+        _ settings: DaemonSettings,
         _ state: StateDirectory,
         _ database: WarrenDatabase,
         _ policy: TargetPolicy,
@@ -91,6 +91,7 @@ struct DaemonParts {
         coordination: CoordinationServer?
     ) -> VMHost {
         let installed = InstalledFiles()
+        let configuration = settings.configuration
         let vms = configuration.vms
         let logger = Logger(label: "warren.virtual-machines")
         return VMHost(
@@ -113,6 +114,7 @@ struct DaemonParts {
                 coordination: coordination,
                 plainHTTP: configuration.control.allowPlainHTTP,
                 tailnet: configuration.tailnet,
+                proxies: settings.proxies,
                 policy: policy,
                 group: group,
                 logger: Logger(label: "warren.tailnet")

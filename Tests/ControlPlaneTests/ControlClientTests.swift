@@ -1,6 +1,7 @@
 import ControlPlane
 import Foundation
 import Logging
+import LoopbackSupport
 import NIOCore
 import NIOHTTP1
 import NIOPosix

@@ -4,6 +4,9 @@ import NIOHTTP1
 import NIOHTTP2
 import NIOPosix
 import NIOSSL
+import NIOWebSocket
+import Synchronization
+import Transport
 import WarrenCrypto
 
 /// A control server on loopback that speaks the real wire format: `/key`, the upgrade, and whatever `respond` answers inside Noise.
@@ -13,6 +16,16 @@ struct LoopbackControlServer: Sendable {
         @Sendable (HTTPRequestHead, ByteBuffer, NIOAsyncChannelOutboundWriter<HTTPServerResponsePart>)
         async throws -> Void
 
+    /// What the server upgrades to.
+    enum Carrier: Sendable { case raw, webSocket }
+
+    /// Counts from any thread.
+    final class Counter: Sendable {
+        private let count = Atomic(0)
+        var value: Int { count.load(ordering: .relaxed) }
+        func increment() { count.add(1, ordering: .relaxed) }
+    }
+
     enum Negotiated: Sendable {
         case control(ControlServerConnection)
         case http(NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>)
@@ -21,31 +34,52 @@ struct LoopbackControlServer: Sendable {
     let key: MachinePrivateKey
     let announcedKey: MachinePublicKey
     let port: Int
+    /// How many connections came.
+    let connections: Counter
+    private let sessions = Sessions()
     private let channel: NIOAsyncChannel<EventLoopFuture<Negotiated>, Never>
+
+    private final class Sessions: Sendable {
+        private let connections = Mutex<[ControlServerConnection]>([])
+        var all: [ControlServerConnection] { connections.withLock { $0 } }
+        func append(_ connection: ControlServerConnection) { connections.withLock { $0.append(connection) } }
+    }
 
     init(
         key: MachinePrivateKey = MachinePrivateKey(),
         announcing: MachinePublicKey? = nil,
         earlyPayload: EarlyPayload?,
-        tls: NIOSSLContext? = nil
+        tls: NIOSSLContext? = nil,
+        carriers: Set<Carrier> = [.raw, .webSocket],
+        port: Int = 0
     ) async throws {
+        let connections = Counter()
+        self.connections = connections
         self.key = key
         announcedKey = announcing ?? key.publicKey
         channel = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
-            .bind(host: "127.0.0.1", port: 0) { channel in
-                channel.eventLoop.makeCompletedFuture {
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .bind(host: "127.0.0.1", port: port) { channel in
+                connections.increment()
+                return channel.eventLoop.makeCompletedFuture {
                     if let tls {
                         try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls))
                     }
-                    let upgrader = ControlServerUpgrader(
-                        serverKey: key,
-                        earlyPayload: { earlyPayload },
-                        result: { connection, _ in Negotiated.control(connection) }
-                    )
+                    var upgraders: [any NIOTypedHTTPServerProtocolUpgrader<Negotiated>] = []
+                    if carriers.contains(.raw) {
+                        upgraders.append(
+                            ControlServerUpgrader(
+                                serverKey: key,
+                                earlyPayload: { earlyPayload },
+                                result: { connection, _ in Negotiated.control(connection) }
+                            )
+                        )
+                    }
+                    if carriers.contains(.webSocket) { upgraders.append(Self.webSocketUpgrader(key)) }
                     return try channel.pipeline.syncOperations.configureUpgradableHTTPServerPipeline(
                         configuration: NIOUpgradableHTTPServerPipelineConfiguration(
                             upgradeConfiguration: NIOTypedHTTPServerUpgradeConfiguration(
-                                upgraders: [upgrader],
+                                upgraders: upgraders,
                                 notUpgradingCompletionHandler: { channel in
                                     channel.eventLoop.makeCompletedFuture {
                                         .http(try NIOAsyncChannel(wrappingChannelSynchronously: channel))
@@ -57,6 +91,21 @@ struct LoopbackControlServer: Sendable {
                 }
             }
         port = channel.channel.localAddress?.port ?? 0
+    }
+
+    private static func webSocketUpgrader(
+        _ key: MachinePrivateKey
+    ) -> NIOTypedWebSocketServerUpgrader<Negotiated> {
+        WebSocketServer.upgrader(routes: [ControlConstants.webSocketRoute]) { channel, head, _ in
+            do {
+                return ControlServerConnection.accept(
+                    on: channel,
+                    initiation: try ControlUpgrade.initiation(inQueryOf: head).get(),
+                    serverKey: key,
+                    earlyPayload: nil
+                ).map { .control($0) }
+            } catch { return channel.eventLoop.makeFailedFuture(error) }
+        }
     }
 
     /// Serves until cancelled.
@@ -92,7 +141,19 @@ struct LoopbackControlServer: Sendable {
         }
     }
 
+    /// Tells every client that this connection takes no new requests.
+    func goAway() async throws {
+        for session in sessions.all {
+            let farewell = HTTP2Frame(
+                streamID: .rootStream,
+                payload: .goAway(lastStreamID: .maxID, errorCode: .noError, opaqueData: nil)
+            )
+            try await session.channel.writeAndFlush(farewell)
+        }
+    }
+
     private func serve(_ connection: ControlServerConnection, _ respond: @escaping Responder) async throws {
+        sessions.append(connection)
         try await withThrowingDiscardingTaskGroup { group in
             for try await stream in connection.streams {
                 group.addTask {

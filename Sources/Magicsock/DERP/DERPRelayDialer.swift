@@ -2,17 +2,29 @@ import DERP
 package import Logging
 package import NIOCore
 package import NetTypes
+import Synchronization
 package import Tailcfg
+package import Transport
 package import WarrenCrypto
 
-/// Opens relay connections with the DERP client.
+/// Opens relay connections with the DERP client, and remembers which regions had to be reached by WebSocket.
 package struct DERPRelayDialer: RelayDialer {
     private let policy: any DialPolicy
+    private let proxies: ProxySettings
+    private let transport: StreamTransport
     private let logger: Logger
+    private let memory = CarrierMemory()
 
-    /// A dialer under a policy.
-    package init(policy: any DialPolicy, logger: Logger) {
+    /// A dialer under a policy; connections are direct and by raw upgrade first, unless told otherwise.
+    package init(
+        policy: any DialPolicy,
+        proxies: ProxySettings = .none,
+        transport: StreamTransport = .auto,
+        logger: Logger
+    ) {
         self.policy = policy
+        self.proxies = proxies
+        self.transport = transport
         self.logger = logger
     }
 
@@ -27,13 +39,22 @@ package struct DERPRelayDialer: RelayDialer {
             promise: eventLoop.makePromise(of: (any RelayConnection).self),
             events: events
         )
+        let memory = memory
+        let id = region.regionID
         let client = DERPClient(
             region: region,
             privateKey: privateKey,
             eventLoop: eventLoop,
             policy: policy,
+            proxies: proxies,
+            transport: memory.prefersWebSocket(id) ? .webSocket : transport,
             logger: logger
-        ) { [weak connection] event in connection?.handle(event) }
+        ) { [weak connection] event in
+            if case .connected = event { memory.note(id, usesWebSocket: connection?.client?.usesWebSocket == true) }
+            // The next attempt begins without prejudice.
+            if case .closed = event, connection?.isUp == false { memory.note(id, usesWebSocket: false) }
+            connection?.handle(event)
+        }
         connection.client = client
         // The client keeps itself alive while it dials; this keeps its owner alive as long.
         connection.promise.futureResult.assumeIsolated().whenComplete { _ in _ = connection }
@@ -47,7 +68,20 @@ package struct DERPRelayDialer: RelayDialer {
         deadline: Duration,
         eventLoop: any EventLoop
     ) -> EventLoopFuture<Duration> {
-        DERPLatencyProbe(eventLoop: eventLoop, policy: policy).measure(region, deadline: deadline)
+        DERPLatencyProbe(eventLoop: eventLoop, policy: policy, proxies: proxies).measure(region, deadline: deadline)
+    }
+}
+
+/// The regions whose relays answered by WebSocket only.
+private final class CarrierMemory: Sendable {
+    private let regions = Mutex<Set<DERPRegionID>>([])
+
+    func prefersWebSocket(_ region: DERPRegionID) -> Bool { regions.withLock { $0.contains(region) } }
+
+    func note(_ region: DERPRegionID, usesWebSocket: Bool) {
+        regions.withLock { regions in
+            if usesWebSocket { _ = regions.insert(region) } else { regions.remove(region) }
+        }
     }
 }
 
@@ -56,7 +90,7 @@ private final class DERPRelayConnection: RelayConnection {
     let promise: EventLoopPromise<any RelayConnection>
     var client: DERPClient?
     private let events: (RelayEvent) -> Void
-    private var isUp = false
+    private(set) var isUp = false
 
     init(promise: EventLoopPromise<any RelayConnection>, events: @escaping (RelayEvent) -> Void) {
         self.promise = promise

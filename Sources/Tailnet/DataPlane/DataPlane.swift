@@ -77,7 +77,13 @@ final class DataPlane {
             isOneMachine ? OneMachinePolicy(base: configuration.dialPolicy) : configuration.dialPolicy
         var socketConfiguration = MagicSocketConfiguration(
             dialPolicy: policy,
-            relayDialer: relayDialer ?? DERPRelayDialer(policy: policy, logger: configuration.logger),
+            relayDialer: relayDialer
+                ?? DERPRelayDialer(
+                    policy: policy,
+                    proxies: configuration.proxies,
+                    transport: configuration.transport,
+                    logger: configuration.logger
+                ),
             logger: configuration.logger
         )
         socketConfiguration.bindAddress = configuration.udpBindAddress

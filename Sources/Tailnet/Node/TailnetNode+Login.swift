@@ -156,12 +156,7 @@ extension TailnetNode {
         let url = try ControlURL(configuration.controlURL)
         let base = configuration.dialPolicy
         let client = ControlClient(
-            configuration: ControlConfiguration(
-                url: url,
-                machineKey: identity.machineKey,
-                capabilityVersion: UInt16(CapabilityVersion.current.rawValue),
-                plainHTTP: configuration.plainHTTP
-            ),
+            configuration: configuration.control(url, machineKey: identity.machineKey),
             eventLoop: eventLoop,
             dialPolicy: url.isLocal ? OneMachinePolicy(base: base) : base,
             logger: configuration.logger
@@ -186,6 +181,8 @@ extension ControlError {
         case .blockedByPolicy: "its address is refused by this host's policy"
         case .unreachable: "no connection"
         case .tlsFailed: "TLS failed"
+        case .proxyUnreachable(let name): "the proxy \(name) does not answer"
+        case .proxyRefused(let name, let status): "the proxy \(name) answered with \(status)"
         case .keyUnavailable: "it gave no usable key"
         case .upgradeRefused(let status): "it answered the upgrade with \(status)"
         case .handshakeFailed: "the handshake failed"

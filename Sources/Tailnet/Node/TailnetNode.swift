@@ -75,12 +75,7 @@ package actor TailnetNode {
         do {
             let url = try ControlURL(configuration.controlURL)
             let client = ControlClient(
-                configuration: ControlConfiguration(
-                    url: url,
-                    machineKey: identity.machineKey,
-                    capabilityVersion: UInt16(CapabilityVersion.current.rawValue),
-                    plainHTTP: configuration.plainHTTP
-                ),
+                configuration: configuration.control(url, machineKey: identity.machineKey),
                 eventLoop: eventLoop,
                 dialPolicy: policy(for: url),
                 logger: logger

@@ -1,6 +1,9 @@
 package import ControlPlane
 package import Logging
 package import NetTypes
+import Tailcfg
+package import Transport
+import WarrenCrypto
 package import WarrenModel
 
 /// What a node is made from, beside its identity.
@@ -29,6 +32,8 @@ package struct TailnetNodeConfiguration: Sendable {
     package var usesUDP = true
     /// Which addresses may be dialled that others chose.
     package var dialPolicy: any DialPolicy
+    /// Which connections to control and relays go through a proxy.
+    package var proxies = ProxySettings.none
     /// Where to log.
     package var logger: Logger
 
@@ -45,6 +50,29 @@ package struct TailnetNodeConfiguration: Sendable {
         self.nicSocketPath = nicSocketPath
         self.dialPolicy = dialPolicy
         self.logger = logger
+    }
+}
+
+extension TailnetNodeConfiguration {
+    /// What carries control and relay connections.
+    var transport: StreamTransport {
+        switch preferences.transport {
+        case .auto: .auto
+        case .websocket: .webSocket
+        }
+    }
+
+    /// How this node speaks to its control server.
+    func control(_ url: ControlURL, machineKey: MachinePrivateKey) -> ControlConfiguration {
+        var control = ControlConfiguration(
+            url: url,
+            machineKey: machineKey,
+            capabilityVersion: UInt16(CapabilityVersion.current.rawValue),
+            plainHTTP: plainHTTP
+        )
+        control.transport = transport
+        control.proxies = proxies
+        return control
     }
 }
 

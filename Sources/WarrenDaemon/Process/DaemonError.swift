@@ -1,7 +1,11 @@
+package import Transport
+
 /// Why the daemon did not start.
 package enum DaemonError: Error, Equatable, Sendable {
     /// The file says something impossible.
     case configuration(ConfigurationError)
+    /// The environment names a proxy that is none.
+    case proxyUnusable(InvalidProxy)
     /// A directory or a file of the state cannot be made or used.
     case stateUnusable(path: String, reason: String)
     /// A path is longer than a Unix socket's name may be.
@@ -18,7 +22,7 @@ package enum DaemonError: Error, Equatable, Sendable {
     /// What the process ends with.
     package var exitCode: ExitCode {
         switch self {
-        case .configuration, .databaseUnusable, .certificateUnusable: .configuration
+        case .configuration, .proxyUnusable, .databaseUnusable, .certificateUnusable: .configuration
         case .stateUnusable, .socketPathTooLong, .cannotListen: .cannotCreate
         case .alreadyRunning: .alreadyRunning
         }
@@ -30,6 +34,7 @@ extension DaemonError: CustomStringConvertible {
     package var description: String {
         switch self {
         case .configuration(let error): error.description
+        case .proxyUnusable(let error): "\(error)"
         case .stateUnusable(let path, let reason): "\(path): \(reason)"
         case .socketPathTooLong(let path, let byteCount, let limit):
             "\(path): a socket there needs \(byteCount) octets of path, and \(limit) are possible; "

@@ -1,5 +1,6 @@
 import Glibc
 import Logging
+import Transport
 import WarrenModel
 
 /// One run of `warrend`, from the command line to the exit code.
@@ -8,13 +9,16 @@ package enum DaemonProcess {
     package static func run(config: String?, stateDirectory: String?, onlyCheck: Bool) async -> ExitCode {
         let environment = environment()
         do {
-            let settings = try DaemonSettings.load(
+            var settings = try DaemonSettings.load(
                 config: config ?? environment["WARREN_CONFIG"],
                 stateDirectory: stateDirectory,
                 paths: SystemPaths(isRoot: geteuid() == 0, environment: environment),
                 workingDirectory: workingDirectory(),
                 isPresent: { access($0, F_OK) == 0 }
             )
+            do throws(InvalidProxy) {
+                settings.proxies = try ProxySettings(environment: environment)
+            } catch { throw DaemonError.proxyUnusable(error) }
             if onlyCheck {
                 print(settings.summary, terminator: "")
                 return .success
@@ -40,7 +44,10 @@ package enum DaemonProcess {
     }
 
     private static func environment() -> [String: String] {
-        let names = ["HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "WARREN_CONFIG", "NOTIFY_SOCKET"]
+        let names = [
+            "HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "WARREN_CONFIG", "NOTIFY_SOCKET", "HTTPS_PROXY", "https_proxy",
+            "NO_PROXY", "no_proxy",
+        ]
         return names.reduce(into: [:]) { result, name in
             if let value = getenv(name), value.pointee != 0 { result[name] = String(cString: value) }
         }

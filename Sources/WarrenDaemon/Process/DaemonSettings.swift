@@ -1,3 +1,4 @@
+package import Transport
 package import WarrenModel
 
 /// The configuration in effect, with every path resolved.
@@ -8,6 +9,8 @@ package struct DaemonSettings: Sendable, Equatable {
     package let stateDirectory: String
     /// The absolute path of the Unix socket; nil for none.
     package let unixSocket: String?
+    /// Which connections to control and relays go through a proxy; the environment says it.
+    package var proxies = ProxySettings.none
 
     /// Resolves a configuration for a user; `stateDirectory` of the command line goes first.
     /// - Throws: `DaemonError.socketPathTooLong`.

@@ -6,6 +6,7 @@ import NIOCore
 import NetTypes
 import Store
 import Tailnet
+import Transport
 import VirtualMachines
 import WarrenCrypto
 import WarrenModel
@@ -19,6 +20,8 @@ struct TailnetNodes: VMNodeMaker {
     let plainHTTP: PlainHTTPControl
     /// What all nodes share.
     let tailnet: TailnetSection
+    /// Which connections to control and relays go through a proxy.
+    let proxies: ProxySettings
     /// Which addresses may be dialled that others chose.
     let policy: TargetPolicy
     /// The loops for what belongs to no VM.
@@ -99,6 +102,7 @@ struct TailnetNodes: VMNodeMaker {
             case .tailnet: .tailnet
             case .host: .host(resolvers: HostResolvers.read())
             }
+        configuration.proxies = proxies
         configuration.udpBindAddress = tailnet.bind.isUnspecified ? nil : tailnet.bind
         if preferences.transport == .websocket { configuration.usesUDP = false }
         switch tailnet.udpPorts {
