@@ -191,6 +191,19 @@ package actor ControlClient {
 
     private func perform(_ request: ControlRequest, deadline: Duration?) async throws(ControlError) -> ControlReply {
         let connection = try await usableConnection()
+        do throws(ControlError) {
+            return try await perform(request, deadline: deadline, over: connection)
+        } catch {
+            guard error == .connectionClosed, connection.isDismissed, !Task.isCancelled else { throw error }
+            return try await perform(request, deadline: deadline, over: try await usableConnection())
+        }
+    }
+
+    private func perform(
+        _ request: ControlRequest,
+        deadline: Duration?,
+        over connection: ControlConnection
+    ) async throws(ControlError) -> ControlReply {
         connection.beginRequest()
         defer { connection.endRequest() }
         do throws(ControlError) {

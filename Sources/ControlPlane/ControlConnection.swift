@@ -40,6 +40,9 @@ package final class ControlConnection: Sendable {
     /// Whether new requests may be sent: the connection is up and the server has not said goodbye.
     package var isUsable: Bool { channel.isActive && !isDraining.value.load(ordering: .relaxed) }
 
+    /// Whether the server asked for requests to go elsewhere; one that crossed its word may be repeated.
+    var isDismissed: Bool { isDraining.isDismissed.load(ordering: .relaxed) }
+
     /// Takes no new requests; those that run go on.
     package func retire() { isDraining.value.store(true, ordering: .relaxed) }
 
@@ -136,6 +139,7 @@ package final class ControlConnection: Sendable {
 /// Whether a connection takes new requests; written on the loop, read by whoever sends.
 private final class DrainingFlag: Sendable {
     let value = Atomic(false)
+    let isDismissed = Atomic(false)
 }
 
 /// Notices GOAWAY: what runs may end, what is new needs another connection.
@@ -149,7 +153,9 @@ private final class GoAwayHandler: ChannelInboundHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        if case .goAway = unwrapInboundIn(data).payload { flag.value.store(true, ordering: .relaxed) }
+        guard case .goAway = unwrapInboundIn(data).payload else { return }
+        flag.value.store(true, ordering: .relaxed)
+        flag.isDismissed.store(true, ordering: .relaxed)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {

@@ -1,5 +1,6 @@
 package import NIOCore
 package import NIOHTTP1
+import Transport
 
 /// A request to the control server, over HTTP/1.1 or over HTTP/2 inside Noise.
 package struct ControlRequest: Equatable, Sendable {
@@ -72,6 +73,7 @@ final class ControlReplyCollector: ChannelInboundHandler {
     private let authority: String
     private let maximumByteCount: Int
     private let deadline: Duration?
+    private let headGuard: ResponseHeadGuard?
     private let reply: EventLoopPromise<ControlReply>
     private var head: HTTPResponseHead?
     private var body = ByteBuffer()
@@ -84,12 +86,14 @@ final class ControlReplyCollector: ChannelInboundHandler {
         authority: String,
         maximumByteCount: Int,
         deadline: Duration?,
+        headGuard: ResponseHeadGuard? = nil,
         reply: EventLoopPromise<ControlReply>
     ) {
         self.request = request
         self.authority = authority
         self.maximumByteCount = maximumByteCount
         self.deadline = deadline
+        self.headGuard = headGuard
         self.reply = reply
     }
 
@@ -124,7 +128,9 @@ final class ControlReplyCollector: ChannelInboundHandler {
         switch unwrapInboundIn(data) {
         case .head(let head):
             // Informational replies precede the real one.
-            if head.status.code >= 200 { self.head = head }
+            guard head.status.code >= 200 else { return }
+            self.head = head
+            headGuard?.headEnded()
         case .body(var chunk):
             guard body.readableBytes + chunk.readableBytes <= maximumByteCount else {
                 return fail(.oversized, context: context)

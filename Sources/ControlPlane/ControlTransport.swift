@@ -77,13 +77,15 @@ package struct ControlTransport: Sendable {
             let promise = channel.eventLoop.makePromise(of: ControlReply.self)
             do {
                 let pipeline = channel.pipeline.syncOperations
-                try pipeline.addHandlers(HTTPRequestEncoder(), HTTPHandover.responseDecoder())
+                let headGuard = ResponseHeadGuard()
+                try pipeline.addHandlers(headGuard, HTTPRequestEncoder(), HTTPHandover.responseDecoder())
                 try pipeline.addHandler(
                     ControlReplyCollector(
                         request: request,
                         authority: url.authority,
                         maximumByteCount: maximumByteCount,
                         deadline: nil,
+                        headGuard: headGuard,
                         reply: promise
                     )
                 )

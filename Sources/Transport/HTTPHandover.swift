@@ -18,15 +18,17 @@ package enum HTTPHandover {
         do {
             let encoder = HTTPRequestEncoder()
             let decoder = responseDecoder()
+            let headGuard = ResponseHeadGuard()
             let handler = HTTPHandoverHandler(
                 head: head,
+                headGuard: headGuard,
                 encoder: encoder,
                 decoder: decoder,
                 accepts: accepts,
                 install: install,
                 done: promise
             )
-            try channel.pipeline.syncOperations.addHandlers([encoder, decoder, handler])
+            try channel.pipeline.syncOperations.addHandlers([headGuard, encoder, decoder, handler])
         } catch {
             promise.fail(error)
             channel.close(promise: nil)
@@ -56,6 +58,7 @@ private final class HTTPHandoverHandler: ChannelInboundHandler, RemovableChannel
 
     private var state = State.idle
     private let head: HTTPRequestHead
+    private let headGuard: ResponseHeadGuard
     private let encoder: HTTPRequestEncoder
     private let decoder: ByteToMessageHandler<HTTPResponseDecoder>
     private let accepts: (HTTPResponseHead) throws(TransportError) -> Void
@@ -64,6 +67,7 @@ private final class HTTPHandoverHandler: ChannelInboundHandler, RemovableChannel
 
     init(
         head: HTTPRequestHead,
+        headGuard: ResponseHeadGuard,
         encoder: HTTPRequestEncoder,
         decoder: ByteToMessageHandler<HTTPResponseDecoder>,
         accepts: @escaping (HTTPResponseHead) throws(TransportError) -> Void,
@@ -71,6 +75,7 @@ private final class HTTPHandoverHandler: ChannelInboundHandler, RemovableChannel
         done: EventLoopPromise<Void>
     ) {
         self.head = head
+        self.headGuard = headGuard
         self.encoder = encoder
         self.decoder = decoder
         self.accepts = accepts
@@ -105,6 +110,7 @@ private final class HTTPHandoverHandler: ChannelInboundHandler, RemovableChannel
             do throws(TransportError) {
                 switch unwrapInboundIn(data) {
                 case .head(let reply):
+                    headGuard.headEnded()
                     try accepts(reply)
                     state = .awaitingEnd
                 case .body:
@@ -126,6 +132,7 @@ private final class HTTPHandoverHandler: ChannelInboundHandler, RemovableChannel
         do { try pipeline.addHandler(gate, position: .after(self)) } catch {
             return finish(error, context: context)
         }
+        pipeline.removeHandler(headGuard, promise: nil)
         pipeline.removeHandler(encoder, promise: nil)
         // The decoder leaves later than it is told to, and would misread what the next protocol writes before.
         let removed = context.eventLoop.makePromise(of: Void.self)

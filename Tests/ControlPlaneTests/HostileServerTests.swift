@@ -35,7 +35,7 @@ import WarrenCrypto
             machineKey: MachinePrivateKey(),
             capabilityVersion: UInt16(CapabilityVersion.current.rawValue)
         )
-        configuration.dialDeadline = .milliseconds(500)
+        configuration.dialDeadline = .seconds(1)
         return ControlClient(
             configuration: configuration,
             eventLoop: MultiThreadedEventLoopGroup.singleton.next(),
@@ -56,7 +56,7 @@ import WarrenCrypto
         #expect(server.writtenByteCount < 16 << 20)
         try await server.stop()
         let honest = try await LoopbackControlServer(earlyPayload: nil, port: server.port)
-        try await withThrowingTaskGroup { group in
+        await withThrowingTaskGroup { group in
             group.addTask {
                 try await honest.run { _, _, outbound in
                     try await LoopbackControlServer.reply(.ok, #"{"MachineAuthorized":true}"#, to: outbound)

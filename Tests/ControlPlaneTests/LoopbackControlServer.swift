@@ -90,7 +90,7 @@ struct LoopbackControlServer: Sendable {
                     )
                 }
             }
-        port = channel.channel.localAddress?.port ?? 0
+        self.port = channel.channel.localAddress?.port ?? 0
     }
 
     private static func webSocketUpgrader(
@@ -128,9 +128,11 @@ struct LoopbackControlServer: Sendable {
 
     private func serveKey(_ stream: NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>) async throws {
         try await stream.executeThenClose { inbound, outbound in
+            // NIO keeps the head of an upgrade that nobody wanted to itself.
+            var isKey = false
             for try await part in inbound {
-                guard case .head(let head) = part else { continue }
-                let isKey = head.uri.hasPrefix("/key?v=")
+                if case .head(let head) = part { isKey = head.uri.hasPrefix("/key?v=") }
+                guard case .end = part else { continue }
                 let text =
                     isKey
                     ? #"{"legacyPublicKey":"mkey:\#(String(repeating: "0", count: 64))","publicKey":"\#(announcedKey.text)"}"#

@@ -114,23 +114,6 @@ import WarrenCrypto
         }
     }
 
-    @Test(arguments: [
-        "javascript:alert(1)", "https://x y", "file:///etc/passwd", "https://" + String(repeating: "a", count: 3000),
-    ])
-    func `never shows a URL that no person should open`(url: String) {
-        var generator = SystemRandomNumberGenerator()
-        var registration = Registration()
-        _ = registration.handle(.start(storedKey: key), using: &generator)
-        var response = RegisterResponse()
-        response.authURL = url
-        let actions = registration.handle(.answered(response), using: &generator)
-        guard case .wait? = actions.first, actions.count == 1 else {
-            Issue.record("\(actions)")
-            return
-        }
-        #expect(registration.pendingAuthURL == nil)
-    }
-
     @Test func `ignores what does not belong to its phase`() {
         var generator = SystemRandomNumberGenerator()
         var registration = Registration()

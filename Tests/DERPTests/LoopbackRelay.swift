@@ -17,7 +17,7 @@ final class LoopbackRelay: Sendable {
     private let listener: any Channel
     private let heard: Heard
 
-    /// The requests that were answered by no upgrade, and those that were, as heads.
+    /// The requests that were upgraded.
     var requests: [HTTPRequestHead] { heard.requests.withLock { $0 } }
     var port: Int { listener.localAddress?.port ?? 0 }
 
@@ -74,7 +74,7 @@ final class LoopbackRelay: Sendable {
                     upgraders: upgraders,
                     notUpgradingCompletionHandler: { channel in
                         channel.eventLoop.makeCompletedFuture {
-                            try channel.pipeline.syncOperations.addHandler(Refuser(heard: heard))
+                            try channel.pipeline.syncOperations.addHandler(Refuser())
                         }
                     }
                 )
@@ -111,21 +111,11 @@ private final class Refuser: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
 
-    private let heard: LoopbackRelay.Heard
-
-    init(heard: LoopbackRelay.Heard) { self.heard = heard }
-
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        switch unwrapInboundIn(data) {
-        case .head(let head):
-            heard.requests.withLock { $0.append(head) }
-        case .body:
-            break
-        case .end:
-            let head = HTTPResponseHead(version: .http1_1, status: .upgradeRequired, headers: ["Content-Length": "0"])
-            context.write(wrapOutboundOut(.head(head)), promise: nil)
-            context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
-        }
+        guard case .end = unwrapInboundIn(data) else { return }
+        let head = HTTPResponseHead(version: .http1_1, status: .upgradeRequired, headers: ["Content-Length": "0"])
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
     }
 }
 

@@ -80,7 +80,7 @@ private final class CarrierMemory: Sendable {
 
     func note(_ region: DERPRegionID, usesWebSocket: Bool) {
         regions.withLock { regions in
-            if usesWebSocket { _ = regions.insert(region) } else { regions.remove(region) }
+            if usesWebSocket { _ = regions.insert(region) } else { _ = regions.remove(region) }
         }
     }
 }

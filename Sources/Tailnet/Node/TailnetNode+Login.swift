@@ -187,6 +187,8 @@ extension ControlError {
         case .upgradeRefused(let status): "it answered the upgrade with \(status)"
         case .handshakeFailed: "the handshake failed"
         case .invalidRecord: "it sent an invalid record"
+        case .httpStatus(400, let detail) where detail.contains("unsupported client version"):
+            "it supports newer clients only"
         case .httpStatus(let code, _): "it answered with status \(code)"
         case .rateLimited: "it asks to wait"
         case .malformedResponse: "its answer cannot be read"

@@ -88,7 +88,8 @@ extension TailnetNode {
                 refusals += 1
                 if refusals >= 2 { return .unknownNode }
             }
-            let wait = backoff.next(using: &generator)
+            var wait = backoff.next(using: &generator)
+            if case .rateLimited(let asked) = failure { wait = max(wait, asked ?? .seconds(5)) }
             // The first reconnect comes at once and usually succeeds: nothing to worry a user with.
             if backoff.failures > 1 { set(status.state, NodeReason.controlUnreachable(failure.brief)) }
             try? await clock.sleep(for: wait)  // Cancellation is checked at the top.
