@@ -108,7 +108,10 @@ package actor ControlClient {
                     }
                     await onResponse(response)
                     if let plan = response.controlDialPlan { note(plan) }
-                    try await Self.sleep(asAskedBy: response)
+                    if let rest = Self.rest(askedBy: response) {
+                        try await stream.channel.triggerUserOutboundEvent(MapSuspension(duration: rest))
+                        try await Task.sleep(for: rest)
+                    }
                 }
             }
         } catch is CancellationError {
@@ -118,10 +121,10 @@ package actor ControlClient {
 
     private func note(_ plan: ControlDialPlan) { hint.plan = plan }
 
-    /// Holds the poll as an overloaded server asks; the watchdog counts only while somebody reads.
-    private static func sleep(asAskedBy response: MapResponse) async throws {
-        guard let seconds = response.debug?.sleepSeconds, seconds.isFinite, seconds > 0 else { return }
-        try await Task.sleep(for: min(.seconds(min(seconds, 1e6)), ControlConstants.maximumSleep))
+    /// How long an overloaded server asks the poll to hold still.
+    private static func rest(askedBy response: MapResponse) -> Duration? {
+        guard let seconds = response.debug?.sleepSeconds, seconds.isFinite, seconds > 0 else { return nil }
+        return min(.seconds(min(seconds, 1e6)), ControlConstants.maximumSleep)
     }
 
     /// Unfolding and decoding a large map takes a quarter of a second: not on the actor.

@@ -1,6 +1,11 @@
 import NIOCore
 import NIOHTTP1
 
+/// Tells a map stream that the server asked for silence: until it is over the watchdog rests.
+struct MapSuspension: Sendable {
+    let duration: Duration
+}
+
 /// Sends a streaming map request and cuts the endless reply into messages; ends the stream when they stay away.
 final class MapStreamHandler: ChannelDuplexHandler {
     typealias InboundIn = HTTPClientResponsePart
@@ -16,8 +21,6 @@ final class MapStreamHandler: ChannelDuplexHandler {
     private var alarm: Scheduled<Void>?
     private var isStarted = false
     private var isDone = false
-    /// Whether the reader wants more; while it is busy with a message, or suspended, the server's silence is our doing.
-    private var isRead = true
     /// The head of a reply with another status than 200 and the beginning of its text.
     private var refusal: (head: HTTPResponseHead, text: ByteBuffer)?
 
@@ -62,7 +65,6 @@ final class MapStreamHandler: ChannelDuplexHandler {
 
     private func watch(context: ChannelHandlerContext) {
         let limit = TimeAmount(watchdog)
-        if !isRead { lastMessage = context.eventLoop.now }
         let silence = context.eventLoop.now - lastMessage
         if silence >= limit {
             fail(.timedOut, context: context)
@@ -71,16 +73,12 @@ final class MapStreamHandler: ChannelDuplexHandler {
         }
     }
 
-    func read(context: ChannelHandlerContext) {
-        if !isRead { lastMessage = context.eventLoop.now }
-        isRead = true
-        context.read()
-    }
-
-    func channelReadComplete(context: ChannelHandlerContext) {
-        // The reader asks again in the course of this, unless it has enough.
-        isRead = false
-        context.fireChannelReadComplete()
+    func triggerUserOutboundEvent(context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?) {
+        guard let suspension = event as? MapSuspension else {
+            return context.triggerUserOutboundEvent(event, promise: promise)
+        }
+        lastMessage = context.eventLoop.now + TimeAmount(suspension.duration)
+        promise?.succeed()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -107,7 +105,7 @@ final class MapStreamHandler: ChannelDuplexHandler {
         decoder.append(chunk)
         do throws(ControlError) {
             while let message = try decoder.next() {
-                lastMessage = context.eventLoop.now
+                lastMessage = max(lastMessage, context.eventLoop.now)
                 context.fireChannelRead(wrapInboundOut(message))
             }
         } catch {

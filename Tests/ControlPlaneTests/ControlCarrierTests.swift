@@ -183,7 +183,6 @@ import WarrenCrypto
     }
 
     @Test func `follows a dial plan under the policy, and DNS when it leads nowhere`() async throws {
-        let server = try await LoopbackControlServer(earlyPayload: nil)
         let request = MapRequest(
             version: .current,
             nodeKey: NodePrivateKey().publicKey,
@@ -196,6 +195,7 @@ import WarrenCrypto
             #"{"Candidates":[{"IP":"192.0.2.1","DialTimeoutSec":5},{"ACEHost":"192.0.2.2"},{"IP":"x"}]}"#,
         ]
         for plan in plans {
+            let server = try await LoopbackControlServer(earlyPayload: nil)
             try await withThrowingTaskGroup { group in
                 group.addTask {
                     try await server.run { head, _, outbound in

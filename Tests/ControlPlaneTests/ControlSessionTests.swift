@@ -108,16 +108,17 @@ import WarrenCrypto
         }
     }
 
-    @Test func `sleeps when it is asked to, without taking its own silence for the server's`() async throws {
+    @Test func `sleeps when it is asked to, and takes the server's silence meanwhile for none`() async throws {
         let server = try await LoopbackControlServer(earlyPayload: nil)
-        let client = try client(port: server.port) { $0.mapWatchdog = .milliseconds(300) }
+        let client = try client(port: server.port) { $0.mapWatchdog = .seconds(1) }
         try await withThrowingTaskGroup { group in
-            let sleepy = try firstMap(#","Debug":{"SleepSeconds":0.8}"#)
+            let sleepy = try firstMap(#","Debug":{"SleepSeconds":1.5}"#)
             let next = try keepAlive()
             group.addTask {
                 try await server.run { _, _, outbound in
                     try await outbound.write(.head(HTTPResponseHead(version: .http1_1, status: .ok)))
                     try await outbound.write(.body(.byteBuffer(sleepy)))
+                    try await Task.sleep(for: .milliseconds(1250))
                     try await outbound.write(.body(.byteBuffer(next)))
                     try await outbound.write(.end(nil))
                 }
@@ -126,7 +127,7 @@ import WarrenCrypto
             let seen = LoopbackControlServer.Counter()
             try await client.mapPoll(request) { _ in seen.increment() }
             #expect(seen.value == 2)
-            #expect(ContinuousClock.now - begin >= .milliseconds(800))
+            #expect(ContinuousClock.now - begin >= .milliseconds(1500))
             await client.close()
             group.cancelAll()
         }

@@ -29,13 +29,13 @@ import WarrenCrypto
     private static let switching =
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: tailscale-control-protocol\r\nConnection: upgrade\r\n\r\n"
 
-    private func client(port: Int) throws -> ControlClient {
+    private func client(port: Int, deadline: Duration) throws -> ControlClient {
         var configuration = ControlConfiguration(
             url: try ControlURL("http://127.0.0.1:\(port)"),
             machineKey: MachinePrivateKey(),
             capabilityVersion: UInt16(CapabilityVersion.current.rawValue)
         )
-        configuration.dialDeadline = .seconds(1)
+        configuration.dialDeadline = deadline
         return ControlClient(
             configuration: configuration,
             eventLoop: MultiThreadedEventLoopGroup.singleton.next(),
@@ -50,12 +50,13 @@ import WarrenCrypto
 
     /// Lets a client meet `server`, then stops it and lets the same client meet an honest server at the same port.
     private func check(_ server: ScriptedServer, _ expected: ControlError) async throws {
-        let client = try client(port: server.port)
+        let port = server.port
+        let client = try client(port: port, deadline: expected == .timedOut ? .seconds(1) : .seconds(10))
         await #expect(throws: expected) { try await client.register(registration) }
         // Octets in the sockets' buffers count as written too.
         #expect(server.writtenByteCount < 16 << 20)
         try await server.stop()
-        let honest = try await LoopbackControlServer(earlyPayload: nil, port: server.port)
+        let honest = try await LoopbackControlServer(earlyPayload: nil, port: port)
         await withThrowingTaskGroup { group in
             group.addTask {
                 try await honest.run { _, _, outbound in
