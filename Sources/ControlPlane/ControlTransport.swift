@@ -201,10 +201,14 @@ package struct ControlTransport: Sendable {
 
     /// Connects, with TLS where it is asked for; hands over on the event loop.
     private func open(_ target: DialTarget, isTLS: Bool, scope: DialScope) -> EventLoopFuture<any Channel> {
-        let settings = configuration.tls
         // The peer that NIOSSL would compare with the certificate is the proxy here.
         if isTLS, ClientTLS.serverName(of: target.host) == nil, dialer.usesProxy(for: target.host, port: target.port) {
             return eventLoop.makeFailedFuture(ControlError.tlsFailed)
+        }
+        let tls: NIOSSLContext?
+        // Loading the authorities takes its time: not on the loop, where a node's packets are.
+        do { tls = isTLS ? try ClientTLS.context(configuration.tls) : nil } catch {
+            return eventLoop.makeFailedFuture(error)
         }
         return dialer.connect(
             to: target,
@@ -212,9 +216,8 @@ package struct ControlTransport: Sendable {
             within: TimeAmount(configuration.dialDeadline),
             scope: scope
         ).flatMapThrowing { channel in
-            guard isTLS else { return channel }
-            let handler = try ClientTLS.handler(ClientTLS.context(settings), host: target.host)
-            try channel.pipeline.syncOperations.addHandler(handler)
+            guard let tls else { return channel }
+            try channel.pipeline.syncOperations.addHandler(ClientTLS.handler(tls, host: target.host))
             return channel
         }
     }

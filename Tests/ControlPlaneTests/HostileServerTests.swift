@@ -25,6 +25,7 @@ import WarrenCrypto
     }
 
     private static func text(_ text: String) -> [UInt8] { Array(text.utf8) }
+    private static let fields = text(String(repeating: "A: b\r\n", count: 1000))
     private static let block = [UInt8](repeating: 0x41, count: 16 << 10)
     private static let switching =
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: tailscale-control-protocol\r\nConnection: upgrade\r\n\r\n"
@@ -83,7 +84,7 @@ import WarrenCrypto
                 .oversized
             ),
             Case("endless header", .endless(text("HTTP/1.1 200 OK\r\nX: "), block), .malformedResponse),
-            Case("endless headers", .endless(text("HTTP/1.1 200 OK\r\n"), text("A: b\r\n")), .malformedResponse),
+            Case("endless headers", .endless(text("HTTP/1.1 200 OK\r\n"), fields), .malformedResponse),
             Case("endless status", .endless(text("HTTP/1.1 200 "), block), .malformedResponse),
             Case("no HTTP", .endless([], block), .malformedResponse),
             Case(
@@ -131,7 +132,7 @@ import WarrenCrypto
                 .endless(text("HTTP/1.1 500 No\r\n\r\n"), block),
                 .upgradeRefused(status: 500)
             ),
-            Case("headers without end", .endless(text("HTTP/1.1 101 X\r\n"), text("A: b\r\n")), .malformedResponse),
+            Case("headers without end", .endless(text("HTTP/1.1 101 X\r\n"), fields), .malformedResponse),
             Case("an error frame", .reply(text(switching) + [3, 0, 2, 0x6E, 0x6F]), .handshakeFailed(.refusedByPeer)),
             Case("an unexpected frame", .reply(text(switching) + [4, 0, 16]), .handshakeFailed(.wrongType)),
             Case("a forged response", .endless(text(switching) + [2, 0, 48], block), .handshakeFailed(.notAuthentic)),

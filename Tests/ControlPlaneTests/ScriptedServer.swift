@@ -58,6 +58,7 @@ private final class ScriptHandler: ChannelInboundHandler {
     private var request = ByteBuffer()
     private var repeated: [UInt8] = []
     private var isAnswered = false
+    private var isFilling = false
 
     init(script: @escaping @Sendable (Substring) -> ScriptedServer.Script, written: ScriptedServer.Written) {
         self.script = script
@@ -88,7 +89,16 @@ private final class ScriptHandler: ChannelInboundHandler {
     func channelWritabilityChanged(context: ChannelHandlerContext) { fill(context) }
 
     private func fill(_ context: ChannelHandlerContext) {
-        while !repeated.isEmpty, context.channel.isActive, context.channel.isWritable { write(repeated, context) }
+        guard !repeated.isEmpty, !isFilling, context.channel.isActive, context.channel.isWritable else { return }
+        write(repeated, context)
+        // The loop may be the client's too.
+        isFilling = true
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        context.eventLoop.execute {
+            let (handler, context) = bound.value
+            handler.isFilling = false
+            handler.fill(context)
+        }
     }
 
     private func drip(_ octets: [UInt8], _ index: Int, _ context: ChannelHandlerContext) {
