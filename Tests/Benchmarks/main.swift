@@ -3,7 +3,8 @@ import Foundation
 // Prints one line per measured quantity, `name value unit`; an argument limits the run to benchmarks whose name
 // begins with it.
 let filter = CommandLine.arguments.dropFirst().first ?? ""
-let benchmarks = wireGuardBenchmarks + packetPathBenchmarks + networkMapBenchmarks + coordinationBenchmarks
+let benchmarks =
+    wireGuardBenchmarks + packetPathBenchmarks + networkMapBenchmarks + coordinationBenchmarks
     + tunnelBenchmarks
 if filter == CoordinationProcess.argument {
     try await CoordinationProcess.serve(Array(CommandLine.arguments.dropFirst(2)))
