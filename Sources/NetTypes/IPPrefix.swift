@@ -20,11 +20,13 @@ package struct IPPrefix: Hashable, Sendable {
 
     /// Parses `address/length`; a bare address is refused.
     package init?(_ text: some StringProtocol) {
-        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 2, let address = IPAddress(parts[0]), (1...3).contains(parts[1].utf8.count),
-            parts[1].utf8.allSatisfy({ (48...57).contains($0) }),
-            parts[1].utf8.count == 1 || parts[1].utf8.first != 48, let length = Int(parts[1])
-        else { return nil }
+        guard let slash = text.utf8.firstIndex(of: 47), let address = IPAddress(text[..<slash]) else { return nil }
+        var (length, digits) = (0, 0)
+        for octet in text.utf8[text.utf8.index(after: slash)...] {
+            guard (48...57).contains(octet), digits == 0 || length > 0, digits < 3 else { return nil }
+            (length, digits) = (length * 10 + Int(octet - 48), digits + 1)
+        }
+        guard digits > 0 else { return nil }
         self.init(address, length: length)
     }
 

@@ -23,16 +23,23 @@ package struct IPv4Address: Hashable, Sendable {
 
     /// Parses four decimal octets; leading zeros, signs and blanks are refused.
     package init?(_ text: some StringProtocol) {
-        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 4 else { return nil }
-        var value: UInt32 = 0
-        for part in parts {
-            guard (1...3).contains(part.utf8.count), part.utf8.allSatisfy({ (48...57).contains($0) }),
-                part.utf8.count == 1 || part.utf8.first != 48, let octet = UInt8(part)
-            else { return nil }
-            value = value << 8 | UInt32(octet)
+        // One walk over the octets: a big network map has tens of thousands of addresses.
+        var (value, part): (UInt32, UInt32) = (0, 0)
+        var (digits, dots) = (0, 0)
+        for octet in text.utf8 {
+            if octet == 46 {
+                guard digits > 0, dots < 3 else { return nil }
+                (value, part, digits, dots) = (value << 8 | part, 0, 0, dots + 1)
+            } else {
+                // A leading zero would mean octal to some.
+                guard (48...57).contains(octet), digits == 0 || part > 0 else { return nil }
+                part = part * 10 + UInt32(octet - 48)
+                digits += 1
+                guard part <= 255 else { return nil }
+            }
         }
-        rawValue = value
+        guard digits > 0, dots == 3 else { return nil }
+        rawValue = value << 8 | part
     }
 
     /// `0.0.0.0`.

@@ -28,40 +28,67 @@ package struct IPv6Address: Hashable, Sendable {
 
     /// Parses RFC 4291 text, a trailing dotted IPv4 part included; zones are refused.
     package init?(_ text: some StringProtocol) {
-        var text = String(text)
-        guard !text.isEmpty, text.utf8.count <= 45 else { return nil }
-        if text.contains(".") {
-            guard let colon = text.lastIndex(of: ":"), let ipv4 = IPv4Address(text[text.index(after: colon)...]) else {
-                return nil
-            }
-            text =
-                text[...colon] + String(ipv4.rawValue >> 16, radix: 16) + ":"
-                + String(ipv4.rawValue & 0xFFFF, radix: 16)
+        guard text.utf8.contains(46) else {
+            self.init(groups: text.utf8)
+            return
         }
-        let groups: [UInt16]
-        if let gap = text.firstRange(of: "::") {
-            guard let head = Self.groups(text[..<gap.lowerBound]), let tail = Self.groups(text[gap.upperBound...]),
-                head.count + tail.count <= 7
-            else { return nil }
-            groups = head + Array(repeating: 0, count: 8 - head.count - tail.count) + tail
-        } else {
-            guard let all = Self.groups(text[...]), all.count == 8 else { return nil }
-            groups = all
-        }
-        high = groups[..<4].reduce(0) { $0 << 16 | UInt64($1) }
-        low = groups[4...].reduce(0) { $0 << 16 | UInt64($1) }
+        guard let colon = text.lastColon,
+            let ipv4 = IPv4Address(text[text.utf8.index(after: colon)...])
+        else { return nil }
+        let tail = "\(String(ipv4.rawValue >> 16, radix: 16)):\(String(ipv4.rawValue & 0xFFFF, radix: 16))"
+        self.init(groups: (String(text[...colon]) + tail).utf8)
     }
 
-    private static func groups(_ text: Substring) -> [UInt16]? {
-        guard !text.isEmpty else { return [] }
-        var groups: [UInt16] = []
-        for part in text.split(separator: ":", omittingEmptySubsequences: false) {
-            guard (1...4).contains(part.utf8.count), part.first != "+", part.first != "-",
-                let group = UInt16(part, radix: 16)
-            else { return nil }
-            groups.append(group)
+    // One walk over the octets: a big network map has tens of thousands of addresses.
+    private init?(groups text: some Sequence<UInt8>) {
+        var groups = InlineArray<8, UInt64>(repeating: 0)
+        var (count, gap) = (0, -1)
+        var (group, digits, colons): (UInt64, Int, Int) = (0, 0, 0)
+        var isAtStart = true
+        for octet in text {
+            if octet == 58 {
+                if digits > 0 {
+                    guard count < 8 else { return nil }
+                    groups[count] = group
+                    (count, group, digits, colons) = (count + 1, 0, 0, 1)
+                } else if colons == 1, gap < 0 {
+                    (gap, colons) = (count, 2)
+                } else if isAtStart {
+                    colons = 1
+                } else {
+                    return nil
+                }
+            } else {
+                // A single colon cannot begin an address.
+                guard let digit = Self.digit(octet), digits < 4, colons != 1 || count > 0 else { return nil }
+                (group, digits, colons) = (group << 4 | digit, digits + 1, 0)
+            }
+            isAtStart = false
         }
-        return groups
+        if digits > 0 {
+            guard count < 8 else { return nil }
+            groups[count] = group
+            count += 1
+        } else if colons != 2 {
+            return nil
+        }
+        guard gap < 0 ? count == 8 : count <= 7 else { return nil }
+        var (high, low): (UInt64, UInt64) = (0, 0)
+        for index in 0..<count {
+            let place = gap < 0 || index < gap ? index : 8 - (count - index)
+            let value = groups[index] << UInt64(48 - 16 * (place & 3))
+            if place < 4 { high |= value } else { low |= value }
+        }
+        self.init(high: high, low: low)
+    }
+
+    private static func digit(_ octet: UInt8) -> UInt64? {
+        switch octet {
+        case 48...57: UInt64(octet - 48)
+        case 65...70: UInt64(octet - 55)
+        case 97...102: UInt64(octet - 87)
+        default: nil
+        }
     }
 
     /// `::`.

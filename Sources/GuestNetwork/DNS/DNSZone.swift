@@ -119,7 +119,8 @@ package struct DNSZone: Sendable {
         guard !node.addresses.isEmpty, !node.name.isRoot else { return }
         let served = naming.served(node.addresses)
         serve(served, as: node.name)
-        for address in node.addresses { names[address] = node.name.lowercased }
+        let name = node.name.lowercased
+        for address in node.addresses { names[address] = name }
         if node.answersSubdomains { subdomainOwners.insert(node.name) }
         if let short = naming.suffix.flatMap(node.name.removing) { serve(served, as: short) }
     }

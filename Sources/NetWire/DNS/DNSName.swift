@@ -19,8 +19,9 @@ package struct DNSName: Sendable {
 
     private init(uncheckedWire wire: [UInt8]) {
         self.wire = wire
-        // Length octets are at most 63, so folding cannot touch them.
-        folded = wire.map { (65...90).contains($0) ? $0 + 32 : $0 }
+        // Length octets are at most 63, so folding cannot touch them. What needs none shares its memory.
+        let isFolded = !wire.contains { (65...90).contains($0) }
+        folded = isFolded ? wire : wire.map { (65...90).contains($0) ? $0 + 32 : $0 }
     }
 
     /// Takes dotted text with or without a final dot; nil when a label is empty or too long, or the name is.

@@ -7,12 +7,15 @@ struct PacketScratch: ~Copyable {
 
     /// A buffer of `byteCount` octets.
     init(byteCount: Int) {
-        // Fresh pages from the kernel are zero and cost nothing until they are used; most packets need only the first.
-        guard let memory = calloc(byteCount, 1) else { preconditionFailure("out of memory") }
+        // Pages of the kernel's own cost nothing until they are touched, and most packets touch only the first.
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS
+        guard let memory = mmap(nil, byteCount, PROT_READ | PROT_WRITE, flags, -1, 0), memory != MAP_FAILED else {
+            preconditionFailure("no memory for packets")
+        }
         self.memory = UnsafeMutableRawBufferPointer(start: memory, count: byteCount)
     }
 
-    deinit { free(memory.baseAddress) }
+    deinit { munmap(memory.baseAddress, memory.count) }
 
     /// How much fits.
     var byteCount: Int { memory.count }

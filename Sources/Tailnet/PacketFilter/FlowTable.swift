@@ -52,11 +52,12 @@ struct FlowTable: Sendable {
     private static let none = UInt16.max
 
     private let seed: UInt64
-    private var keys = [FlowKey](repeating: FlowKey(), count: capacity)
-    private var newer = [UInt16](repeating: none, count: capacity)
-    private var older = [UInt16](repeating: none, count: capacity)
-    private var nextInBucket = [UInt16](repeating: none, count: capacity)
-    private var buckets = [UInt16](repeating: none, count: 1 << bucketBits)
+    // Made with the first flow: many nodes never have one.
+    private var keys: [FlowKey] = []
+    private var newer: [UInt16] = []
+    private var older: [UInt16] = []
+    private var nextInBucket: [UInt16] = []
+    private var buckets: [UInt16] = []
     private var newest = none
     private var oldest = none
     /// How many flows are remembered.
@@ -75,6 +76,7 @@ struct FlowTable: Sendable {
 
     /// Remembers the flow as the one used last, in place of the one unused for longest when the table is full.
     mutating func insert(_ key: FlowKey) {
+        if keys.isEmpty { makeRoom() }
         let bucket = self.bucket(of: key)
         var index = find(key, in: bucket)
         if index != Self.none {
@@ -95,8 +97,17 @@ struct FlowTable: Sendable {
         linkAsNewest(index)
     }
 
+    private mutating func makeRoom() {
+        keys = [FlowKey](repeating: FlowKey(), count: Self.capacity)
+        newer = [UInt16](repeating: Self.none, count: Self.capacity)
+        older = newer
+        nextInBucket = newer
+        buckets = [UInt16](repeating: Self.none, count: 1 << Self.bucketBits)
+    }
+
     /// Whether the flow is remembered; if so, it counts as the one used last.
     mutating func refresh(_ key: FlowKey) -> Bool {
+        guard count > 0 else { return false }
         let index = find(key, in: bucket(of: key))
         guard index != Self.none else { return false }
         if index != newest {
