@@ -144,12 +144,13 @@ import WarrenModel
                 let report = try await alice.report { $0.status.loginUrl != nil }
                 #expect(report.status.state == .needsLogin)
                 let new = try #require(alice.committed.withLock { $0.last?.identity })
-                #expect(new.nodeKey.publicKey != old.nodeKey.publicKey)
-                #expect(new.oldNodeKey == old.nodeKey.publicKey)
-                #expect(!new.isRegistered)
+                #expect(report.status.stateReason?.code == "key-expired")
+                #expect(new.nodeKey.publicKey == old.nodeKey.publicKey)
+                let candidate = try #require(new.candidateKey?.publicKey)
                 try await server.approveLogin(try #require(await server.logins().first?.id))
                 let same = try await alice.ipv4(peers: 0)
                 #expect(same == address)
+                #expect(alice.committed.withLock { $0.last?.identity.nodeKey.publicKey } == candidate)
             }
         }
     }
@@ -238,6 +239,7 @@ enum Tailnets {
 }
 
 extension CoordinationServer {
+    /// A new auth key.
     func key() async throws -> String {
         try #require(try await createAuthKey(CreateAuthKeyRequest()).key)
     }
@@ -272,7 +274,8 @@ final class Machine: Sendable {
         authKey: String?,
         identity: NodeIdentity? = nil,
         usesUDP: Bool = true,
-        lacksConfiguredPort: Bool = false
+        lacksConfiguredPort: Bool = false,
+        isEphemeral: Bool = false
     ) async throws {
         try await self.init(
             name,
@@ -280,7 +283,8 @@ final class Machine: Sendable {
             authKey: authKey,
             identity: identity,
             usesUDP: usesUDP,
-            lacksConfiguredPort: lacksConfiguredPort
+            lacksConfiguredPort: lacksConfiguredPort,
+            isEphemeral: isEphemeral
         )
     }
 
@@ -291,6 +295,7 @@ final class Machine: Sendable {
         identity: NodeIdentity? = nil,
         usesUDP: Bool = true,
         lacksConfiguredPort: Bool = false,
+        isEphemeral: Bool = false,
         nicSocketPath: String? = nil
     ) async throws {
         guest = try await FakeGuest()
@@ -305,6 +310,7 @@ final class Machine: Sendable {
         configuration.udpBindAddress = .v4(.loopback)
         configuration.usesUDP = usesUDP
         configuration.lacksConfiguredPort = lacksConfiguredPort
+        configuration.isEphemeral = isEphemeral
         self.configuration = configuration
         let commits = SharedCommits()
         committed = commits

@@ -94,12 +94,13 @@ import WarrenModel
         )
         try await store.saveIdentity(identity, of: vm.id)
         #expect(try await store.secrets(of: vm.id).authKey != nil)
-        identity.oldNodeKey = identity.nodeKey.publicKey
+        let candidate = NodePrivateKey()
+        identity.candidateKey = candidate
         identity.nodeKey = NodePrivateKey()
         identity.isRegistered = true
         try await store.saveIdentity(identity, of: vm.id, wipingAuthKey: true)
         let found = try #require(try await store.identity(of: vm.id))
-        #expect(found.nodeKey.isEqual(to: identity.nodeKey) && found.oldNodeKey == identity.oldNodeKey)
+        #expect(found.nodeKey.isEqual(to: identity.nodeKey) && found.candidateKey?.isEqual(to: candidate) == true)
         #expect(found.isRegistered && found.details == ["user": "u"] && found.control == .embedded)
         let secrets = try await store.secrets(of: vm.id)
         #expect(secrets.authKey == nil && secrets.callbacks.count == 3)

@@ -9,8 +9,8 @@ package struct NodeIdentityRecord: Sendable {
     package var machineKey: MachinePrivateKey
     /// Identifies the node to control and peers.
     package var nodeKey: NodePrivateKey
-    /// The key before `nodeKey`, while control may still know the node by it.
-    package var oldNodeKey: NodePublicKey?
+    /// The key that is to replace `nodeKey` as soon as control accepts it.
+    package var candidateKey: NodePrivateKey?
     /// Whether control has accepted `nodeKey`; if so, deleting the VM logs the node out.
     package var isRegistered: Bool
     /// What else the node wants to find again, without secrets.
@@ -21,14 +21,14 @@ package struct NodeIdentityRecord: Sendable {
         control: ControlTarget,
         machineKey: MachinePrivateKey,
         nodeKey: NodePrivateKey,
-        oldNodeKey: NodePublicKey? = nil,
+        candidateKey: NodePrivateKey? = nil,
         isRegistered: Bool = false,
         details: JSONTree = .object([:])
     ) {
         self.control = control
         self.machineKey = machineKey
         self.nodeKey = nodeKey
-        self.oldNodeKey = oldNodeKey
+        self.candidateKey = candidateKey
         self.isRegistered = isRegistered
         self.details = details
     }
@@ -40,14 +40,14 @@ struct NodeKeysDocument: Codable {
     var machineKey: String
     /// The node's private key.
     var nodeKey: String
-    /// The public key before it.
-    var oldNodeKey: String?
+    /// The private key that is to replace it.
+    var candidateKey: String?
 
     /// Writes the keys as text.
     init(_ identity: NodeIdentityRecord) {
         machineKey = identity.machineKey.text
         nodeKey = identity.nodeKey.text
-        oldNodeKey = identity.oldNodeKey?.text
+        candidateKey = identity.candidateKey?.text
     }
 
     /// The identity that the keys belong to.
@@ -59,7 +59,7 @@ struct NodeKeysDocument: Codable {
             control: control,
             machineKey: machineKey,
             nodeKey: nodeKey,
-            oldNodeKey: oldNodeKey.flatMap { NodePublicKey(text: $0) },
+            candidateKey: candidateKey.flatMap { NodePrivateKey(text: $0) },
             isRegistered: isRegistered,
             details: details
         )

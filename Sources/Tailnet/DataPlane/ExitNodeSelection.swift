@@ -14,12 +14,27 @@ struct ExitNodeSelection: Hashable, Sendable {
         let stableID: String
         let id: NodeID
 
-        init(_ node: Node) {
-            stableID = node.stableID
-            id = node.id
+        init(stableID: String, id: NodeID) {
+            self.stableID = stableID
+            self.id = id
         }
 
+        init(_ node: Node) { self.init(stableID: node.stableID, id: node.id) }
+
         func isSame(_ node: Node) -> Bool { stableID.isEmpty ? id == node.id : stableID == node.stableID }
+    }
+
+    /// A selection that goes on with what an earlier one came to.
+    init(remembered: RememberedExitNode? = nil) {
+        choice = remembered?.choice
+        // The number comes with the first map.
+        chosen = remembered.map { Chosen(stableID: $0.stableID, id: 0) }
+    }
+
+    /// What a later selection must know to go on with this one.
+    var remembered: RememberedExitNode? {
+        guard let choice, !stableID.isEmpty else { return nil }
+        return RememberedExitNode(choice: choice, stableID: stableID)
     }
 
     /// The stable id of the exit node in use, as control is told it; empty for none.
@@ -32,12 +47,14 @@ struct ExitNodeSelection: Hashable, Sendable {
     ///   - map: All that is known.
     ///   - changed: The peers that the map was not asked about yet; nil for all.
     ///   - now: The clock corrected by control's.
+    ///   - latency: The round trip to a peer, where one was measured.
     /// - Returns: The node, or none; a wish that cannot be met is `.selected(nil)`.
     mutating func resolve(
         _ wish: ExitNodeChoice?,
         in map: NetworkMap,
         changed: [Node]? = nil,
-        now: ControlTime
+        now: ControlTime,
+        latency: (NodeID) -> Duration? = { _ in nil }
     ) -> RoutePreferences.ExitNode {
         var isNewWish = changed == nil
         if wish != choice {
@@ -56,7 +73,7 @@ struct ExitNodeSelection: Hashable, Sendable {
         if wish == .auto {
             let serves = current.map { Self.serves($0, at: now) } ?? false
             if !serves || current?.online == false {
-                current = Self.best(of: map.peers.values, at: now) ?? (serves ? current : nil)
+                current = Self.best(of: map.peers.values, at: now, latency) ?? (serves ? current : nil)
             }
             chosen = current.map(Chosen.init) ?? chosen
         } else if chosen == nil {
@@ -70,10 +87,20 @@ struct ExitNodeSelection: Hashable, Sendable {
         node.isExitNodeCandidate && !node.isExpired(at: now) && !node.isUnreachable
     }
 
-    /// Of those that are not offline one that is known to be online, then the one with the lowest number.
-    private static func best(of peers: some Sequence<Node>, at now: ControlTime) -> Node? {
-        peers.filter { $0.online != false && serves($0, at: now) }
-            .min { ($0.online == true ? 0 : 1, $0.id) < ($1.online == true ? 0 : 1, $1.id) }
+    /// Of those that are not offline one that is known to be online, then one that control suggests, then the nearest, then
+    /// the one with the lowest number.
+    private static func best(
+        of peers: some Sequence<Node>,
+        at now: ControlTime,
+        _ latency: (NodeID) -> Duration?
+    ) -> Node? {
+        func rank(_ node: Node) -> (Int, Int, Duration, NodeID) {
+            (
+                node.online == true ? 0 : 1, node.hasCapability("suggest-exit-node") ? 0 : 1,
+                latency(node.id) ?? .seconds(3600), node.id
+            )
+        }
+        return peers.filter { $0.online != false && serves($0, at: now) }.min { rank($0) < rank($1) }
     }
 
     private static func named(_ wish: ExitNodeChoice, in peers: [Node], suffix: String) -> Node? {

@@ -14,7 +14,9 @@ struct NetworkTranslation: Sendable {
     }
 
     /// The exit node in use.
-    private(set) var exitNode = ExitNodeSelection()
+    private(set) var exitNode: ExitNodeSelection
+    /// What it came to.
+    private(set) var route = RoutePreferences.ExitNode.none
     private var basis: Basis?
     /// By control's clock.
     private var earliestExpiry: ControlTime?
@@ -26,6 +28,11 @@ struct NetworkTranslation: Sendable {
         let filterUsesCapabilities: Bool
         let hasExtraRecords: Bool
         var routes: RouteTable
+    }
+
+    /// A translation that goes on with the exit node of an earlier one.
+    init(remembered: RememberedExitNode? = nil) {
+        exitNode = ExitNodeSelection(remembered: remembered)
     }
 
     /// The earliest moment at which the end of somebody's key may change something, by our own clock.
@@ -41,21 +48,25 @@ struct NetworkTranslation: Sendable {
     ///   - preferences: What the node's owner wishes.
     ///   - forwarding: Which resolvers may be asked.
     ///   - now: The clock corrected by control's.
+    ///   - latency: The round trip to a peer, where one was measured.
     /// - Returns: What the data plane is to take.
     mutating func translate(
         _ map: NetworkMap,
         change: NetworkMapChange? = nil,
         preferences: NodePreferences,
         forwarding: DNSForwardingRule = .tailnet,
-        now: ControlTime
+        now: ControlTime,
+        latency: (NodeID) -> Duration? = { _ in nil }
     ) -> Step {
         let changed = change.flatMap { $0.isOfPeersOnly ? $0.peers : nil }
         let exitNode = exitNode.resolve(
             preferences.exitNode,
             in: map,
             changed: changed.map { $0.values.compactMap(\.after) },
-            now: now
+            now: now,
+            latency: latency
         )
+        route = exitNode
         // Taken out, so that its routes are changed in place.
         if let changed, var basis = basis.take(), basis.preferences == preferences, basis.exitNode == exitNode,
             exitNode.id.map({ changed[$0] == nil }) ?? true, earliestExpiry.map({ now < $0 }) ?? true

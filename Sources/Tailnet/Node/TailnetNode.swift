@@ -27,13 +27,31 @@ package actor TailnetNode {
     var identity: NodeIdentity
     var isIdentityStored: Bool
     var authKey: SecretText?
-    var client: ControlClient?
     var status: NetworkStatus
     var isPolling = false
     var reducer = NetworkMapReducer()
-    var nextExpiry: ControlTime?
-    var translation = NetworkTranslation()
+    var translation: NetworkTranslation
+    /// When the clock changes something: a key ends, or a warning is due.
+    var nextDeadline: ControlTime?
     var discoKey = DiscoPublicKey.zero
+    /// Why the node must log in again, while it must.
+    var loginReason: StateReason?
+    /// Where a person renews the key of a node that goes on meanwhile.
+    var renewalURL: String?
+    /// What control wants a person to open, apart from any login.
+    var browserURL: String?
+    /// The auth key for the login under way.
+    var loginKey: SecretText?
+    /// What the owner is told of the exit node.
+    var exitNode = ExitNodeStatus.none
+    /// How near the end of the key is.
+    var keyWarning: KeyWarning?
+    /// What control was told last.
+    var published: MapRequest?
+    /// Raised with every wish of the owner's.
+    let wishes = LevelSignal()
+    var wish: NodeWish?
+    var seenWishes: Int64 = 0
     // At one from the start, so that a reader that knows nothing gets the first state at once.
     private let signal = LevelSignal(level: 1)
     private var netmapVersion: Int64 = 0
@@ -58,12 +76,14 @@ package actor TailnetNode {
     ) {
         self.configuration = configuration
         self.identity = identity ?? NodeIdentity()
+        translation = NetworkTranslation(remembered: identity?.exitNode)
         self.eventLoop = eventLoop
         self.clock = clock
         self.commit = commit
         isIdentityStored = identity != nil
         preferences = configuration.preferences
         authKey = configuration.authKey
+        loginKey = configuration.authKey
         logger = configuration.logger
         reachability = LatestValue(nil)
         plane = NIOLoopBoundBox.makeBoxSendingValue(nil, eventLoop: eventLoop)
@@ -73,15 +93,8 @@ package actor TailnetNode {
     /// Takes part in the tailnet until the task is cancelled.
     package func run() async {
         do {
-            let url = try ControlURL(configuration.controlURL)
-            let client = ControlClient(
-                configuration: configuration.control(url, machineKey: identity.machineKey),
-                eventLoop: eventLoop,
-                dialPolicy: policy(for: url),
-                logger: logger
-            )
-            self.client = client
-            try await startPlane(isOneMachine: url.isLocal)
+            let client = try Self.client(for: identity, configuration, eventLoop)
+            try await startPlane(isOneMachine: try ControlURL(configuration.controlURL).isLocal)
             await withTaskGroup(of: Void.self) { group in
                 group.addTask { await self.takePart(client) }
                 group.addTask { await self.publishReachability(client) }
@@ -111,7 +124,8 @@ package actor TailnetNode {
             version: signal.level,
             status: status,
             netmapVersion: netmapVersion,
-            peers: (map?.sortedPeers ?? []).map { PeerStatus($0) }
+            peers: (map?.sortedPeers ?? []).map { PeerStatus($0) },
+            keyWarning: keyWarning
         )
     }
 
@@ -128,13 +142,28 @@ package actor TailnetNode {
     func set(_ state: NetworkState, _ reason: StateReason? = nil, loginURL: String? = nil) {
         change { status in
             status.enter(state, reason: reason, now: Timestamp.wallClock)
-            if status.loginUrl != loginURL { status.loginUrlSince = loginURL.map { _ in Timestamp.wallClock } }
-            status.loginUrl = loginURL
+            let shown = loginURL ?? renewalURL ?? browserURL
+            if status.loginUrl != shown { status.loginUrlSince = shown.map { _ in Timestamp.wallClock } }
+            status.loginUrl = shown
+            if state != .running {
+                status.exitNode = nil
+                status.internet = .blocked
+            }
         }
     }
 
     /// What control says; stays while the connection to it is down.
     var map: NetworkMap? { reducer.map }
+
+    /// Forgets what control said: it was about a key that is no more.
+    func forgetMap() {
+        reducer = NetworkMapReducer()
+        translation = NetworkTranslation(remembered: identity.exitNode)
+        nextDeadline = nil
+        guard peerDigest != 0 else { return }
+        peerDigest = 0
+        netmapVersion += 1
+    }
 
     /// Notes what became of the peers, for the next `change`; nil when all may be others.
     func noteNetmap(_ map: NetworkMap, _ mapChange: NetworkMapChange?) {
@@ -150,6 +179,13 @@ package actor TailnetNode {
         guard digest != peerDigest else { return }
         peerDigest = digest
         netmapVersion += 1
+    }
+
+    /// Notes how near the end of the key is; readers are told when that is another warning than before.
+    func note(_ warning: KeyWarning?) {
+        guard warning != keyWarning else { return }
+        keyWarning = warning
+        signal.raise()
     }
 
     /// Changes the status; readers are told when anything came of it.
@@ -170,10 +206,6 @@ package actor TailnetNode {
     }
 
     // MARK: Data plane
-
-    func policy(for url: ControlURL) -> any DialPolicy {
-        url.isLocal ? OneMachinePolicy(base: configuration.dialPolicy) : configuration.dialPolicy
-    }
 
     private func startPlane(isOneMachine: Bool) async throws {
         let box = plane

@@ -43,13 +43,12 @@ struct TailnetNodes: VMNodeMaker {
         configuration.isEphemeral = interface.isEphemeral
         let commit = request.commit
         let control = interface.control
-        let details = request.identity?.details ?? .object([:])
         return TailnetNode(
             configuration: configuration,
             identity: request.identity.map(NodeIdentity.init),
             eventLoop: request.eventLoop,
             commit: { identity, wipesAuthKey in
-                try await commit(NodeIdentityRecord(identity, control: control, details: details), wipesAuthKey)
+                try await commit(NodeIdentityRecord(identity, control: control), wipesAuthKey)
             }
         )
     }
@@ -137,22 +136,35 @@ extension NodeIdentity {
         self.init(
             machineKey: record.machineKey,
             nodeKey: record.nodeKey,
-            oldNodeKey: record.oldNodeKey,
-            isRegistered: record.isRegistered
+            candidateKey: record.candidateKey,
+            isRegistered: record.isRegistered,
+            logID: record.details["logId"]?.string
         )
+        isLoggedOut = record.details["loggedOut"]?.bool ?? false
+        if let choice = record.details["exitNode"]?["choice"]?.string.flatMap({ ExitNodeChoice($0) }),
+            let stableID = record.details["exitNode"]?["stableId"]?.string
+        {
+            exitNode = RememberedExitNode(choice: choice, stableID: stableID)
+        }
     }
 }
 
 extension NodeIdentityRecord {
     /// An identity as it is stored.
-    init(_ identity: NodeIdentity, control: ControlTarget, details: JSONTree) {
+    init(_ identity: NodeIdentity, control: ControlTarget) {
+        let exitNode = identity.exitNode.map { node -> JSONTree in
+            ["choice": .string(node.choice.description), "stableId": .string(node.stableID)]
+        }
         self.init(
             control: control,
             machineKey: identity.machineKey,
             nodeKey: identity.nodeKey,
-            oldNodeKey: identity.oldNodeKey,
+            candidateKey: identity.candidateKey,
             isRegistered: identity.isRegistered,
-            details: details
+            details: [
+                "logId": .string(identity.logID), "loggedOut": .bool(identity.isLoggedOut),
+                "exitNode": exitNode ?? .null,
+            ]
         )
     }
 }
