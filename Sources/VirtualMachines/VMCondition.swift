@@ -9,20 +9,20 @@ package struct VMCondition: Hashable, Sendable {
     package var network: NetworkState?
     /// Its guest agent answers.
     package var isAgentReady: Bool
-    /// Its node waits for a login whose URL is known.
-    package var hasLoginURL: Bool
+    /// Its node waits for a login whose URL is known, or needs none.
+    package var isLoginSettled: Bool
 
     /// Joins the parts; nil and false ask for nothing.
     package init(
         state: VMState? = nil,
         network: NetworkState? = nil,
         isAgentReady: Bool = false,
-        hasLoginURL: Bool = false
+        isLoginSettled: Bool = false
     ) {
         self.state = state
         self.network = network
         self.isAgentReady = isAgentReady
-        self.hasLoginURL = hasLoginURL
+        self.isLoginSettled = isLoginSettled
     }
 
     /// Whether it holds for a VM.
@@ -30,6 +30,10 @@ package struct VMCondition: Hashable, Sendable {
         (state == nil || record.status.state == state)
             && (network == nil || record.status.network?.state == network)
             && (!self.isAgentReady || isAgentReady)
-            && (!hasLoginURL || record.status.network?.loginUrl != nil)
+            && (!isLoginSettled || record.status.network.map(Self.isSettled) == true)
+    }
+
+    private static func isSettled(_ network: NetworkStatus) -> Bool {
+        network.loginUrl != nil || network.state == .running || network.state == .needsMachineAuth
     }
 }

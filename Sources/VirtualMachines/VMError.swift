@@ -15,6 +15,12 @@ package enum VMError: Error, Equatable, Sendable {
     case capacityExceeded(StateReason)
     /// Rules that only this host can judge.
     case invalidSpec([FieldError])
+    /// These members change only while the VM is stopped.
+    case notStopped(VMState, members: [String])
+    /// The VM's node does not take part in its tailnet at the moment.
+    case networkNotRunning(String)
+    /// The tailnet of the VM's node has no such peer.
+    case peerNotFound(String)
     /// The VM has no network.
     case noNetwork(String)
     /// The guest has no agent that answers.

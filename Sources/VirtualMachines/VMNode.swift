@@ -11,6 +11,14 @@ package protocol VMNode: Sendable {
     func report(after version: Int64) async -> NodeReport
     /// Everything the API shows about the node.
     func detail() async -> NetworkDetail
+    /// Takes other preferences at once.
+    func update(preferences: NodePreferences) async
+    /// Begins a fresh login, by this auth key or by a person.
+    func logIn(authKey: SecretText?) async
+    /// Gives the node's key up, and returns when that is done.
+    func logOut() async
+    /// Asks a peer for signs of life.
+    func ping(_ request: NetworkPingRequest) async throws(TailnetNode.PingRefusal) -> NetworkPingAnswer
 }
 
 /// What a node is made from.
@@ -35,7 +43,7 @@ package struct VMNodeRequest: Sendable {
 package protocol VMNodeMaker: Sendable {
     /// A node that does not run yet.
     func node(for request: VMNodeRequest) -> any VMNode
-    /// Tells the control server that an identity is given up.
+    /// Tells the control server that an identity is given up for good.
     ///
     /// - Throws: when the server could not be told; it is worth trying again.
     func logout(_ identity: NodeIdentityRecord) async throws

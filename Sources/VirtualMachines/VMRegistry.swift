@@ -11,7 +11,7 @@ package import WarrenModel
 
 /// All VMs of this host: admits new ones, finds them by name or id, and keeps a driver for each.
 package actor VMRegistry: Service {
-    /// A VM that was just made, and the webhook secrets that were made for it and are shown only now.
+    /// A VM that was just made or changed, and the webhook secrets that were made for it and are shown only now.
     package struct Created: Sendable {
         /// The VM.
         package let record: VMRecord
@@ -70,7 +70,8 @@ package actor VMRegistry: Service {
         guard isReady else { throw .shuttingDown }
         var generator = SecureRandomNumberGenerator()
         let (spec, secrets) = request.resolved(defaults: host.limits.defaults, using: &generator)
-        try check(spec)
+        let faults = host.faults(of: spec)
+        guard faults.isEmpty else { throw .invalidSpec(faults) }
         let id = VMID(now: host.now)
         try await admit(id, memoryMiB: spec.memoryMiB, starts: spec.autostart, isNew: true)
         defer { promised[id] = nil }
@@ -101,35 +102,6 @@ package actor VMRegistry: Service {
             record: latest,
             madeSecrets: Dictionary(made.compactMap { kind, secret in secret.map { (kind, $0) } }) { first, _ in first }
         )
-    }
-
-    private func check(_ spec: VMSpec) throws(VMError) {
-        var faults = host.rules.faults(of: spec)
-        do throws(ImageError) {
-            let image = try host.images.image(named: spec.image)
-            let least = image.manifest.minimumMemoryMiB
-            if spec.memoryMiB < least {
-                faults.append(
-                    FieldError(
-                        pointer: "/memoryMiB",
-                        code: .outOfRange,
-                        detail: "Image \(image.name) needs at least \(least) MiB."
-                    )
-                )
-            }
-        } catch {
-            faults.append(FieldError(pointer: "/image", code: .notFound, detail: error.reason.message))
-        }
-        if spec.memoryMiB > host.limits.perVM.maxMemoryMiB {
-            faults.append(
-                FieldError(
-                    pointer: "/memoryMiB",
-                    code: .outOfRange,
-                    detail: "At most \(host.limits.perVM.maxMemoryMiB) MiB (vms.maxMemoryMiBPerVM)."
-                )
-            )
-        }
-        guard faults.isEmpty else { throw .invalidSpec(faults) }
     }
 
     /// Promises room before anything is awaited, so that two requests never share the last of it.
@@ -242,6 +214,39 @@ package actor VMRegistry: Service {
         }
         defer { promised[record.id] = nil }
         return try await driver.perform(request).get()
+    }
+
+    /// Changes what a VM is to be; `generation` is one that its spec must have.
+    ///
+    /// - Throws: `VMError`.
+    package func edit(
+        _ patch: VMPatch,
+        of reference: String,
+        expecting generation: Int64? = nil
+    ) async throws(VMError) -> Created {
+        try await driver(reference).edit(patch, expecting: generation).get()
+    }
+
+    /// Has a VM's node log in afresh, by this auth key or by a person; a node that runs goes on meanwhile.
+    ///
+    /// - Throws: `VMError.noNetwork`, `.networkNotRunning`.
+    package func logIn(_ request: NetworkLoginRequest, of reference: String) async throws(VMError) -> VMRecord {
+        try await driver(reference).logIn(authKey: request.authKey).get()
+    }
+
+    /// Has a VM's node give up its key; the VM goes on.
+    ///
+    /// - Throws: `VMError.noNetwork`, `.networkNotRunning`.
+    package func logOut(of reference: String) async throws(VMError) -> VMRecord {
+        try await driver(reference).logOut().get()
+    }
+
+    /// Has a VM's node ask a peer for signs of life.
+    ///
+    /// - Throws: `VMError.noNetwork`, `.networkNotRunning`, `.peerNotFound`.
+    package func ping(_ request: NetworkPingRequest, from reference: String) async throws(VMError) -> NetworkPingAnswer
+    {
+        try await driver(reference).ping(request)
     }
 
     /// Runs a program in a guest.

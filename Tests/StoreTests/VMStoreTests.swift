@@ -105,7 +105,7 @@ import WarrenModel
         let secrets = try await store.secrets(of: vm.id)
         #expect(secrets.authKey == nil && secrets.callbacks.count == 3)
         await #expect(throws: StoreError.notFound) { try await store.saveIdentity(identity, of: VMID(now: start)) }
-        try await store.saveAuthKey(SecretText("again"), of: vm.id, now: start)
+        _ = try await store.saveAuthKey(SecretText("again"), of: vm.id, now: start)
         #expect(try await store.secrets(of: vm.id).authKey?.reveal() == "again")
     }
 
@@ -159,12 +159,16 @@ import WarrenModel
         #expect(last.type == .networkRemoved && last.data["cleanup"] == "gave-up")
     }
 
-    @Test func `a new identity logs the old one out`() async throws {
+    @Test func `an identity that is given up is logged out`() async throws {
         let old = NodeIdentityRecord(control: .embedded, machineKey: .init(), nodeKey: .init(), isRegistered: true)
         let vm = try await fixture.makeVM("web", in: store, identity: old)
-        let new = NodeIdentityRecord(control: .embedded, machineKey: .init(), nodeKey: .init())
-        try await store.replaceIdentity(of: vm.id, with: new, now: start)
-        #expect(try await store.identity(of: vm.id)?.nodeKey.isEqual(to: new.nodeKey) == true)
+        let edited = try await store.editVM(vm.id, givingUpIdentity: true, now: start) { record, secrets in
+            record.spec.labels["moved"] = "yes"
+            secrets.authKey = nil
+        }
+        #expect(edited.spec.labels["moved"] == "yes" && edited.status.generation == vm.status.generation + 1)
+        #expect(try await store.identity(of: vm.id) == nil)
+        #expect(try await store.secrets(of: vm.id).authKey == nil)
         #expect(try await store.dueLogouts(now: start).first?.identity.nodeKey.isEqual(to: old.nodeKey) == true)
     }
 }

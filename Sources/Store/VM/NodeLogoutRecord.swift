@@ -109,7 +109,7 @@ extension WarrenDatabase {
             )
             guard try transaction.vm(vm) != nil else { return }
             _ = try transaction.change(vm, now: now) { record in
-                record.status.network?.cleanup = status
+                if record.deletedAt != nil { record.status.network?.cleanup = status }
                 return [
                     EventDraft(.networkRemoved, ["cleanup": .string(status.rawValue), "error": .optional(failure)])
                 ]
@@ -117,17 +117,33 @@ extension WarrenDatabase {
         }
     }
 
-    /// Adds a job for an identity that a live VM gives up, as when its control server changes.
-    package func replaceIdentity(
-        of id: VMID,
-        with identity: NodeIdentityRecord,
-        now: Timestamp
-    ) async throws(StoreError) {
+    /// Changes what a VM is to be, and the secrets that go with it, with `vm.updated`.
+    ///
+    /// - Parameters:
+    ///   - id: The VM.
+    ///   - givesUpIdentity: Whether its node becomes another one, as when its control server changes: a job logs the old one out.
+    ///   - now: The time.
+    ///   - change: Edits both.
+    /// - Returns: The VM after it.
+    /// - Throws: `notFound`, `nameTaken`.
+    package func editVM(
+        _ id: VMID,
+        givingUpIdentity givesUpIdentity: Bool = false,
+        now: Timestamp,
+        _ change: @Sendable (inout VMRecord, inout VMSecrets) -> Void
+    ) async throws(StoreError) -> VMRecord {
         try await write { transaction in
-            if let old = try transaction.identity(of: id), old.isRegistered {
-                try transaction.addLogout(of: old, vm: id, now: now)
+            var secrets = try transaction.secrets(of: id) ?? VMSecrets()
+            let record = try transaction.change(id, now: now) { record in
+                change(&record, &secrets)
+                return [EventDraft(.updated)]
             }
-            try transaction.save(identity, of: id)
+            try transaction.save(secrets, of: id)
+            if givesUpIdentity, let old = try transaction.identity(of: id) {
+                if old.isRegistered { try transaction.addLogout(of: old, vm: id, now: now) }
+                try transaction.execute("DELETE FROM node_identities WHERE vm_id = ?", [id.description])
+            }
+            return record
         }
     }
 }

@@ -153,12 +153,16 @@ extension WarrenDatabase {
     /// Replaces the auth key, for a login that a user asks for; the spec tells from then on that there is one.
     ///
     /// - Throws: `notFound`.
-    package func saveAuthKey(_ authKey: SecretText?, of id: VMID, now: Timestamp) async throws(StoreError) {
+    package func saveAuthKey(
+        _ authKey: SecretText?,
+        of id: VMID,
+        now: Timestamp
+    ) async throws(StoreError) -> VMRecord {
         try await write { transaction in
             guard var secrets = try transaction.secrets(of: id) else { throw StoreError.notFound }
             secrets.authKey = authKey
             try transaction.save(secrets, of: id)
-            _ = try transaction.change(id, now: now) { record in
+            return try transaction.change(id, now: now) { record in
                 record.spec.networkInterface?.hasAuthKey = authKey != nil
                 return []
             }

@@ -79,6 +79,8 @@ struct ExitNodeSelection: Hashable, Sendable {
         } else if chosen == nil {
             current = Self.named(wish, in: unasked(), suffix: map.magicDNSSuffix)
             chosen = current.map(Chosen.init)
+        } else if let current {
+            chosen = Chosen(current)
         }
         return .selected(current?.id)
     }

@@ -8,38 +8,54 @@ import WarrenModel
 extension VMDriver {
     /// Takes part in the tailnet, and writes down what the node reports, until the task is cancelled.
     func runNode() async {
-        guard let interface = record.spec.networkInterface else { return }
-        let node: any VMNode
-        do {
-            let secrets = try await host.database.secrets(of: id)
-            let identity = try await host.database.identity(of: id)
-            let directory = try VMDirectory.create(path: directoryPath)
-            let database = host.database
-            let id = id
-            node = host.nodes.node(
-                for: VMNodeRequest(
-                    id: id,
-                    interface: interface,
-                    authKey: secrets.authKey,
-                    identity: identity,
-                    nicSocketPath: directory.path(of: .nic),
-                    eventLoop: eventLoop,
-                    commit: { identity, wipesAuthKey in
-                        try await database.saveIdentity(identity, of: id, wipingAuthKey: wipesAuthKey)
-                    }
+        var pause = Duration.seconds(1)
+        while !Task.isCancelled {
+            do {
+                return try await takePart()
+            } catch {
+                logger.error("node not started; trying again", metadata: ["error": "\(error)"])
+                await noteNodeStopped(
+                    StateReason(code: "node-not-started", message: "What is stored of the node cannot be read.")
                 )
-            )
-            self.node = node
-            await withTaskGroup(of: Void.self) { group in
-                group.addTask { await node.run() }
-                group.addTask { await self.follow(node) }
-                await group.waitForAll()
+                // Cancellation is checked at the top.
+                try? await ContinuousClock().sleep(for: pause)
+                pause = min(pause * 2, .seconds(60))
             }
-            // The node reads its socket by the directory's descriptor.
-            withExtendedLifetime(directory) {}
-        } catch {
-            logger.error("node not started", metadata: ["error": "\(error)"])
         }
+    }
+
+    private func takePart() async throws {
+        guard let interface = record.spec.networkInterface else { return }
+        let secrets = try await host.database.secrets(of: id)
+        let identity = try await host.database.identity(of: id)
+        let directory = try VMDirectory.create(path: directoryPath)
+        let database = host.database
+        let id = id
+        let node = host.nodes.node(
+            for: VMNodeRequest(
+                id: id,
+                interface: interface,
+                authKey: secrets.authKey,
+                identity: identity,
+                nicSocketPath: directory.path(of: .nic),
+                eventLoop: eventLoop,
+                commit: { identity, wipesAuthKey in
+                    try await database.saveIdentity(identity, of: id, wipingAuthKey: wipesAuthKey)
+                }
+            )
+        )
+        self.node = node
+        if let latest = record.spec.networkInterface, latest != interface {
+            // Changed while the above was read.
+            await node.update(preferences: NodePreferences(hostname: latest.hostname.text, latest.preferences))
+        }
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await node.run() }
+            group.addTask { await self.follow(node) }
+            await group.waitForAll()
+        }
+        // The node reads its socket by the directory's descriptor.
+        withExtendedLifetime(directory) {}
     }
 
     private func follow(_ node: any VMNode) async {
@@ -67,7 +83,11 @@ extension VMDriver {
                 try await host.database.updateVM(id, now: now) { record in
                     let change = NetworkChange(from: record.status.network, to: report, now: now)
                     record.status.network = change.status
+                    let warned = KeyWarningMemory(record.runtime)
+                    let due = KeyWarningMemory(report)
+                    record.runtime = due.merged(into: record.runtime)
                     return change.drafts(includingNetmap: netmapChanged, peers: report.peers)
+                        + due.drafts(after: warned)
                 }
             )
         } catch {
@@ -99,74 +119,37 @@ extension VMDriver {
     private static let shortestLinkDown = Duration.milliseconds(500)
 
     /// The VM shows a node at rest: its addresses stay, because they stay its own.
-    func noteNodeStopped() async {
-        guard let network = record.status.network, network.state != .stopped else { return }
+    func noteNodeStopped(_ reason: StateReason? = nil) async {
+        guard let network = record.status.network, network.state != .stopped || network.stateReason != reason else {
+            return
+        }
         let now = host.now
         do {
             adopt(
                 try await host.database.updateVM(id, now: now) { record in
                     guard var network = record.status.network else { return [] }
                     let previous = network.state
-                    network.enter(.stopped, now: now)
+                    network.enter(.stopped, reason: reason, now: now)
+                    let exit = (network.exitNode, network.internet)
+                    (network.exitNode, network.internet) = (nil, .blocked)
                     network.loginUrl = nil
                     network.loginUrlSince = nil
                     network.homeDerp = nil
                     network.peerCount = 0
                     record.status.network = network
-                    return [.stateChanged(to: .stopped, from: previous)]
+                    var drafts: [EventDraft] = []
+                    if previous != .stopped {
+                        drafts.append(.stateChanged(to: .stopped, from: previous, reason: reason))
+                    }
+                    if exit.0 != nil || exit.1 != .blocked {
+                        drafts.append(.exitNodeChanged(to: nil, from: exit.0, internet: .blocked))
+                    }
+                    return drafts
                 }
             )
             changes.raise()
         } catch {
             logger.error("network state not written", metadata: ["error": "\(error)"])
         }
-    }
-}
-
-/// The difference between what a VM showed of its network and what its node reports now: pure.
-struct NetworkChange {
-    /// What the VM showed before.
-    let old: NetworkStatus?
-    /// What the VM shows from now on.
-    let status: NetworkStatus
-
-    /// Compares the two at `now`.
-    init(from old: NetworkStatus?, to report: NodeReport, now: Timestamp) {
-        self.old = old
-        var status = report.status
-        status.since = old.map { $0.state == status.state ? $0.since : now } ?? now
-        if status.loginUrl == nil {
-            status.loginUrlSince = nil
-        } else {
-            status.loginUrlSince = old?.loginUrl == status.loginUrl ? old?.loginUrlSince ?? now : now
-        }
-        self.status = status
-    }
-
-    /// What happened, in the order it is told.
-    func drafts(includingNetmap: Bool, peers: [PeerStatus]) -> [EventDraft] {
-        var drafts: [EventDraft] = []
-        let previous = old?.state ?? .noState
-        if status.state != previous {
-            drafts.append(.stateChanged(to: status.state, from: previous, reason: status.stateReason))
-            if status.state == .running { drafts.append(EventDraft(.networkConnected)) }
-            if previous == .running { drafts.append(EventDraft(.networkDisconnected, reason: status.stateReason)) }
-            if status.state == .needsMachineAuth { drafts.append(EventDraft(.networkApprovalRequired)) }
-        }
-        if let url = status.loginUrl, url != old?.loginUrl {
-            drafts.append(.loginRequired(loginURL: url))
-        } else if old?.loginUrl != nil, status.loginUrl == nil, status.state == .running || status.state == .starting {
-            drafts.append(EventDraft(.networkLoginCompleted))
-        }
-        if let code = status.stateReason?.code, code != old?.stateReason?.code {
-            if code == "auth-key-rejected" {
-                drafts.append(EventDraft(.networkAuthKeyRejected, reason: status.stateReason))
-            }
-            if code == "key-expired" { drafts.append(EventDraft(.networkKeyExpired)) }
-        }
-        if includingNetmap || (status.addresses != old?.addresses && !status.addresses.isEmpty) {
-            drafts.append(.netmapChanged(addresses: status.addresses, peers: peers))
-        }
-        return drafts
     }
 }

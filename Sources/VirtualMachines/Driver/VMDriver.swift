@@ -20,6 +20,8 @@ package actor VMDriver {
         case occurrence(LifecycleOccurrence)
         /// The VM is to be taken up as an earlier daemon left it.
         case recover
+        /// A user asks for something that is no step of the lifecycle.
+        case errand(VMErrand)
     }
 
     /// What a request did.
@@ -109,9 +111,12 @@ package actor VMDriver {
             Task { await self.wakeUp() }  // Ends with the one call; the loop above is its owner.
         }
         hasEnded = true
+        let end = isFinished ? VMError.notFound("\(id)") : .shuttingDown
         for input in inbox {
-            if case .request(_, let reply) = input {
-                reply.resume(returning: .failure(isFinished ? .notFound("\(id)") : .shuttingDown))
+            switch input {
+            case .request(_, let reply): reply.resume(returning: .failure(end))
+            case .errand(let errand): errand.refuse(end)
+            case .occurrence, .recover: break
             }
         }
         inbox.removeAll()
@@ -124,17 +129,34 @@ package actor VMDriver {
 
     /// Asks for something; returns once the transaction with it is written.
     package func perform(_ request: LifecycleRequest) async -> Result<Transition, VMError> {
-        guard !isFinished else { return .failure(.notFound("\(id)")) }
-        guard !hasEnded else { return .failure(.shuttingDown) }
-        guard inbox.count < Self.inboxLimit else {
-            return .failure(
-                .capacityExceeded(StateReason(code: "vm-busy", message: "Too many requests wait for this VM."))
-            )
-        }
+        if let refusal { return .failure(refusal) }
         return await withCheckedContinuation { reply in
             inbox.append(.request(request, reply))
             wakeUp()
         }
+    }
+
+    /// Does something in its turn.
+    func errand<Value: Sendable>(
+        _ body: @escaping @Sendable (isolated VMDriver) async -> Result<Value, VMError>
+    ) async -> Result<Value, VMError> {
+        if let refusal { return .failure(refusal) }
+        return await withCheckedContinuation { (reply: CheckedContinuation<Result<Value, VMError>, Never>) in
+            let errand = VMErrand(
+                run: { driver in reply.resume(returning: await body(driver)) },
+                refuse: { reply.resume(returning: .failure($0)) }
+            )
+            inbox.append(.errand(errand))
+            wakeUp()
+        }
+    }
+
+    /// Why nothing more can be asked for.
+    private var refusal: VMError? {
+        if isFinished { return .notFound("\(id)") }
+        if hasEnded { return .shuttingDown }
+        return inbox.count < Self.inboxLimit
+            ? nil : .capacityExceeded(StateReason(code: "vm-busy", message: "Too many requests wait for this VM."))
     }
 
     /// Puts an occurrence into the inbox.
@@ -149,6 +171,7 @@ package actor VMDriver {
     }
 
     private func handle(_ input: Input) async {
+        if case .errand(let errand) = input { return await errand.run(self) }
         let before = lifecycle
         let actions: [LifecycleAction]
         var reply: CheckedContinuation<Result<Transition, VMError>, Never>?
@@ -158,6 +181,7 @@ package actor VMDriver {
             actions = lifecycle.handle(occurrence)
         case .recover:
             actions = recover()
+        case .errand: return
         case .request(let request, let continuation):
             do throws(VMError) {
                 let outcome = try lifecycle.handle(request)

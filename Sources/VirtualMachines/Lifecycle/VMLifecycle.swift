@@ -22,7 +22,7 @@ package struct VMLifecycle: Hashable, Sendable {
     /// How often in a row the guest ended in failure.
     package private(set) var failureCount: Int
     /// What happens when the guest ends unasked.
-    package let restart: RestartPolicy
+    package internal(set) var restart: RestartPolicy
     /// Whether the stop under way is the first half of a restart.
     private var restartsAfterStop = false
 

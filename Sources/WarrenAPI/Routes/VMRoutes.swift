@@ -167,7 +167,7 @@ private enum CreateWait: String, CaseIterable {
         case .running: VMCondition(state: .running)
         case .agent: VMCondition(isAgentReady: true)
         case .network: VMCondition(network: .running)
-        case .login: VMCondition(hasLoginURL: true)
+        case .login: VMCondition(isLoginSettled: true)
         }
     }
 }

@@ -85,6 +85,22 @@ package struct EventDraft: Hashable, Sendable {
         )
     }
 
+    /// The guest reaches the internet another way, or not any more.
+    package static func exitNodeChanged(
+        to name: String?,
+        from previous: String?,
+        internet: InternetAccess,
+        reason: StateReason? = nil
+    ) -> EventDraft {
+        EventDraft(
+            .networkExitNodeChanged,
+            [
+                "exitNode": .optional(name), "previous": .optional(previous),
+                "internet": .string(internet.description), "reason": reason.map(tree) ?? .null,
+            ]
+        )
+    }
+
     /// The node's view of its tailnet changed.
     package static func netmapChanged(addresses: [String], peers: [PeerStatus]) -> EventDraft {
         let peers = peers.map { peer in

@@ -22,7 +22,7 @@ package struct NetworkStatus: Hashable, Sendable, Codable {
     @NullEncoded package var tailnet: String?
     /// When its key ends, or null for never.
     @NullEncoded package var keyExpiry: Timestamp?
-    /// Whether it offers itself as exit node.
+    /// The name of the exit node that was chosen, or null without one.
     @NullEncoded package var exitNode: String?
     /// Whether the guest reaches the internet.
     package var internet: InternetAccess
