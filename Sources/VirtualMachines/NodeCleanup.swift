@@ -25,10 +25,15 @@ package struct NodeCleanup: Service {
 
     private func workOnce() async {
         do {
-            for job in try await host.database.dueLogouts(now: host.now) {
-                guard !Task.isCancelled else { return }
-                let outcome = await attempt(job)
-                try await host.database.finishLogout(job.id, outcome, now: host.now)
+            let jobs = try await host.database.dueLogouts(now: host.now, limit: Self.jobsAtOnce)
+            // One control server that does not answer holds up its own nodes, not those of others.
+            let servers = Dictionary(grouping: jobs, by: \.identity.control)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for (index, jobs) in servers.values.enumerated() {
+                    if index >= Self.serversAtOnce { try await group.next() }
+                    group.addTask { try await work(off: jobs) }
+                }
+                try await group.waitForAll()
             }
             try await host.database.purgeDeletedVMs(before: host.now + .seconds(-86_400))
         } catch {
@@ -38,6 +43,26 @@ package struct NodeCleanup: Service {
             try? await ContinuousClock().sleep(for: .seconds(5))
         }
     }
+
+    /// Does the jobs of one control server; when one fails, the rest wait as long as it does.
+    ///
+    /// In any order, so that one job that always fails does not stand before the others for ever.
+    private func work(off jobs: [NodeLogoutRecord]) async throws {
+        var failure: NodeLogoutOutcome?
+        for job in jobs.shuffled() {
+            guard !Task.isCancelled else { return }
+            var outcome = failure ?? .done
+            if failure == nil {
+                outcome = await attempt(job)
+                if case .retry = outcome { failure = outcome }
+            }
+            try await host.database.finishLogout(job.id, outcome, now: host.now)
+        }
+    }
+
+    /// More servers at a time would only crowd the host.
+    private static let serversAtOnce = 8
+    private static let jobsAtOnce = 128
 
     private func attempt(_ job: NodeLogoutRecord) async -> NodeLogoutOutcome {
         var logger = host.logger

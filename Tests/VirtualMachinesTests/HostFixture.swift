@@ -198,6 +198,45 @@ actor FakeNode: VMNode {
 
     func detail() async -> NetworkDetail { NetworkDetail(status: current.status) }
 
+    /// The preferences that it was told, newest last.
+    private(set) var preferences: [NodePreferences] = []
+    /// The logins that it was told to begin.
+    private(set) var logins: [SecretText?] = []
+
+    func update(preferences: NodePreferences) async { self.preferences.append(preferences) }
+
+    func logIn(authKey: SecretText?) async { logins.append(authKey) }
+
+    func logOut() async { enter(.needsLogin) }
+
+    func ping(_ request: NetworkPingRequest) async throws(TailnetNode.PingRefusal) -> NetworkPingAnswer {
+        guard current.status.state == .running else { throw .notRunning }
+        let answer = NetworkPingAnswer(
+            peer: "peer.example.net.",
+            address: "100.64.0.9",
+            kind: request.kind,
+            replies: [NetworkPingReply(latencyMs: 1.5, region: "nyc")]
+        )
+        guard request.peer == "peer", let answer else { throw .noSuchPeer }
+        return answer
+    }
+
+    /// Says that the key's end is near.
+    func warn(_ warning: KeyWarning?, of expiry: Timestamp) {
+        current.status.keyExpiry = expiry
+        current.keyWarning = warning
+        current.version += 1
+        wake()
+    }
+
+    /// Sends the internet traffic through this node.
+    func useExitNode(_ name: String?) {
+        current.status.exitNode = name
+        current.status.internet = name.map { .exitNode($0) } ?? .blocked
+        current.version += 1
+        wake()
+    }
+
     /// Enters a state with these addresses.
     func enter(_ state: NetworkState, addresses: [String] = [], loginURL: String? = nil) {
         current.status.enter(state, now: Timestamp(millisecondsSinceEpoch: 0))

@@ -225,7 +225,7 @@ struct VMRegistryTests {
                 }
                 #expect(try await carrier("0"))
                 await node.enter(.needsLogin, loginURL: "https://login.example.com/a/1")
-                #expect(try await reach(VMCondition(hasLoginURL: true), registry).network?.state == .needsLogin)
+                #expect(try await reach(VMCondition(isLoginSettled: true), registry).network?.state == .needsLogin)
                 await node.enter(.running, addresses: ["100.64.0.7"])
                 let running = try await reach(VMCondition(network: .running), registry)
                 #expect(running.network?.addresses == ["100.64.0.7"])

@@ -214,6 +214,69 @@ struct MemoryVMs: VMService {
         }
     }
 
+    func edit(
+        _ patch: VMPatch,
+        of reference: String,
+        expecting generation: Int64?
+    ) async throws(VMError) -> VMRegistry.Created {
+        let record = try await record(reference)
+        var generator = SystemRandomNumberGenerator()
+        let outcome: VMPatch.Outcome
+        do throws(ValidationFailure) {
+            outcome = try patch.applied(
+                to: record.spec,
+                try await secrets(of: record.id),
+                limits: VMLimits(maxMemoryMiB: 1024, maxCPUs: 4),
+                defaults: VMDefaults(image: "micro", memoryMiB: 256, control: .embedded),
+                using: &generator
+            )
+        } catch { throw .invalidSpec(error.errors) }
+        guard outcome.spec.networkInterface?.preferences.transport != .websocket else {
+            throw .notStopped(record.status.state, members: ["networkInterface.transport"])
+        }
+        do throws(StoreError) {
+            let edited = try await database.editVM(record.id, now: .epoch) { record, secrets in
+                record.spec = outcome.spec
+                secrets.callbacks = outcome.callbacks
+            }
+            let made = outcome.made.map { ($0, outcome.callbacks[$0]?.signingSecret) }
+            return VMRegistry.Created(
+                record: edited,
+                madeSecrets: Dictionary(made.compactMap { kind, secret in secret.map { (kind, $0) } }) { $1 }
+            )
+        } catch { throw .store(error) }
+    }
+
+    private func secrets(of id: VMID) async throws(ValidationFailure) -> VMSecrets {
+        // A VM that was just found has secrets.
+        (try? await database.secrets(of: id)) ?? VMSecrets()
+    }
+
+    func logIn(_ request: NetworkLoginRequest, of reference: String) async throws(VMError) -> VMRecord {
+        try await running(reference)
+    }
+
+    func logOut(of reference: String) async throws(VMError) -> VMRecord { try await running(reference) }
+
+    func ping(_ request: NetworkPingRequest, from reference: String) async throws(VMError) -> NetworkPingAnswer {
+        _ = try await running(reference)
+        let answer = NetworkPingAnswer(
+            peer: "db.warren.internal.",
+            address: "100.64.0.4",
+            kind: request.kind,
+            replies: (0..<request.count).map { _ in NetworkPingReply(latencyMs: 0.5, endpoint: "127.0.0.1:41641") }
+        )
+        guard request.peer == "db", let answer else { throw .peerNotFound(request.peer) }
+        return answer
+    }
+
+    private func running(_ reference: String) async throws(VMError) -> VMRecord {
+        let record = try await record(reference)
+        guard record.spec.networkInterface != nil else { throw .noNetwork(reference) }
+        guard record.status.state != .stopped else { throw .networkNotRunning(reference) }
+        return record
+    }
+
     func exec(_ request: ExecRequest, in reference: String) async throws(VMError) -> ExecAnswer {
         let record = try await record(reference)
         guard record.status.state == .running else {

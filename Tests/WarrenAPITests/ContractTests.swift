@@ -78,6 +78,8 @@ struct ContractTests {
         #expect(try TailnetDNS(try Self.example("tailnet-dns")).routes.count == 1)
         try check(TailnetDNS.self, "tailnet-dns")
         try check(TailnetNodeAnswer.self, "tailnet-node")
+        _ = try NetworkPingRequest(try Self.example("ping"))
+        try check(NetworkPingAnswer.self, "ping-answer")
         try check(VirtualMachine.self, "vm")
         try check(NetworkDetail.self, "network")
         try check(ExecAnswer.self, "exec-answer")

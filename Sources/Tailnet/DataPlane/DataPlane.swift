@@ -243,6 +243,8 @@ final class DataPlane {
             peers: known,
             report: socket.report,
             dns: resolver.snapshot,
+            netCheck: socket.netCheck,
+            relays: socket.relays,
             routes: prefixes.sorted(),
             drops: dropsByReason
         )

@@ -145,6 +145,8 @@ struct PlaneSnapshot: Sendable {
     var peers: [NodeID: Peer]
     var report: MagicSocketReport?
     var dns: DNSSnapshot
+    var netCheck: NetCheckSummary?
+    var relays: [RelayStatus]
     var routes: [String]
     var drops: [String: UInt64]
 }

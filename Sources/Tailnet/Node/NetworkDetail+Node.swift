@@ -8,10 +8,37 @@ extension PeerStatus {
     init(_ node: Node) {
         self.init(
             name: node.name,
+            nodeId: node.stableID.isEmpty ? nil : node.stableID,
             addresses: node.addresses.map { "\($0.address)" },
+            routes: node.effectiveAllowedIPs.filter { !node.addresses.contains($0) }.map(\.description),
             online: node.online,
             exitNode: node.isExitNodeCandidate
         )
+    }
+
+    /// Adds what the data plane knows.
+    mutating func add(_ known: PlaneSnapshot.Peer, at now: Timestamp) {
+        switch known.path.path {
+        case .direct(let address):
+            path = "direct"
+            endpoint = "\(address)"
+            latencyMs = known.path.latency?.milliseconds
+        case .relay(let code): path = "derp:\(code)"
+        case .none: break
+        }
+        region = known.path.regionCode
+        endpoints = known.path.endpoints.map {
+            PeerEndpointStatus(
+                address: "\($0.address)",
+                sources: $0.sources.map(\.rawValue),
+                latencyMs: $0.latency?.milliseconds,
+                lastPong: $0.pongAge.map { now + (.zero - $0) }
+            )
+        }
+        rxBytes = known.path.receivedByteCount
+        txBytes = known.path.sentByteCount
+        lastHandshake = known.handshakeAge.map { now + (.zero - $0) }
+        lastSend = known.path.sendAge.map { now + (.zero - $0) }
     }
 }
 
@@ -27,27 +54,10 @@ extension NetworkDetail {
         let now = Timestamp.wallClock
         peers = (map?.sortedPeers ?? []).map { node in
             var peer = PeerStatus(node)
-            guard let known = snapshot?.peers[node.id] else { return peer }
-            switch known.path.path {
-            case .direct(let address):
-                peer.path = "direct"
-                peer.endpoint = "\(address)"
-                peer.latencyMs = known.path.latency.map { $0.fractionalSeconds * 1000 }
-            case .relay(let code): peer.path = "derp:\(code)"
-            case .none: break
-            }
-            peer.rxBytes = known.path.receivedByteCount
-            peer.txBytes = known.path.sentByteCount
-            peer.lastHandshake = known.handshakeAge.map { now + (.zero - $0) }
+            if let known = snapshot?.peers[node.id] { peer.add(known, at: now) }
             return peer
         }
-        if let report = snapshot?.report {
-            netcheck = NetcheckReport(
-                udp: report.netInfo.workingUDP == true,
-                endpoints: report.endpoints.map { "\($0.address)" },
-                derpLatencyMs: Self.latencies(report.netInfo, map?.derpMap)
-            )
-        }
+        if let snapshot { netcheck = NetcheckReport(snapshot, at: now) }
         if let config = map?.dnsConfig {
             dns = DNSReport(
                 magicDns: config.proxied,
@@ -60,15 +70,43 @@ extension NetworkDetail {
         routes = snapshot?.routes ?? []
         drops = snapshot?.drops ?? [:]
     }
+}
 
-    private static func latencies(_ info: NetInfo, _ map: DERPMap?) -> [String: Double] {
-        var result: [String: Double] = [:]
-        for (key, seconds) in info.derpLatency {
-            guard let id = Int64(key.prefix { $0 != "-" }) else { continue }
-            let region = DERPRegionID(rawValue: id)
-            let code = map?.regions[region]?.regionCode ?? "\(region)"
-            result[code] = min(result[code] ?? .infinity, seconds * 1000)
+extension NetcheckReport {
+    /// What the socket measured; nil before its first report.
+    init?(_ snapshot: PlaneSnapshot, at now: Timestamp) {
+        guard let report = snapshot.report, let check = snapshot.netCheck else { return nil }
+        self.init(
+            reportedAt: now + (.zero - check.age),
+            udp: check.hasUDP,
+            endpoints: report.endpoints.map { "\($0.address)" }
+        )
+        ipv4 = check.hasIPv4
+        ipv6 = check.hasIPv6
+        nat = check.mappingVariesByDestination.map { $0 ? .endpointDependent : .endpointIndependent }
+        publicIpv4 = check.publicIPv4.map { "\($0)" }
+        publicIpv6 = check.publicIPv6.map { "\($0)" }
+        home = check.homeCode
+        regions = check.regions.map { region in
+            Region(
+                id: Int(region.id.rawValue),
+                code: region.code,
+                name: region.name,
+                ipv4Ms: region.latencyIPv4?.milliseconds,
+                ipv6Ms: region.latencyIPv6?.milliseconds,
+                httpsMs: region.latencyHTTPS?.milliseconds
+            )
         }
-        return result
+        for region in regions {
+            derpLatencyMs[region.code] = [region.ipv4Ms, region.ipv6Ms, region.httpsMs].compactMap { $0 }.min()
+        }
+        relays = snapshot.relays.map {
+            Relay(region: $0.code, state: $0.state.rawValue, home: $0.isHome, problem: $0.problem)
+        }
     }
+}
+
+extension Duration {
+    /// The duration in milliseconds.
+    fileprivate var milliseconds: Double { fractionalSeconds * 1000 }
 }

@@ -1,5 +1,6 @@
 import Logging
-import Store
+import NetTypes
+package import Store
 import Tailnet
 import WarrenCrypto
 package import WarrenModel
@@ -77,7 +78,7 @@ extension VMDriver {
 
     private func write(_ outcome: VMPatch.Outcome, movesToOtherControl: Bool) async throws(VMError) {
         let now = host.now
-        do {
+        do throws(StoreError) {
             adopt(
                 try await host.database.editVM(id, givingUpIdentity: movesToOtherControl, now: now) { record, secrets in
                     record.spec = outcome.spec
@@ -108,28 +109,30 @@ extension VMDriver {
     }
 
     private func secrets() async throws(VMError) -> VMSecrets {
-        do { return try await host.database.secrets(of: id) } catch { throw VMError(error) }
+        do throws(StoreError) { return try await host.database.secrets(of: id) } catch { throw VMError(error) }
     }
 
     // MARK: - Its node
 
     /// Has the node log in afresh, by this auth key or by a person.
     package func logIn(authKey: SecretText?) async -> Result<VMRecord, VMError> {
-        await errand { driver in
-            do throws(VMError) {
-                let (node, interface) = try driver.runningNode()
-                // The key of an ephemeral node is kept as long as the VM is; any other is good for the login it was given for.
-                if authKey != nil || !interface.isEphemeral {
-                    do {
-                        driver.adopt(
-                            try await driver.host.database.saveAuthKey(authKey, of: driver.id, now: driver.host.now)
-                        )
-                    } catch { throw VMError(error) }
-                }
-                await node.logIn(authKey: authKey)
-                return .success(driver.record)
-            } catch { return .failure(error) }
-        }
+        await errand { driver in await driver.beginLogin(authKey: authKey) }
+    }
+
+    private func beginLogin(authKey: SecretText?) async -> Result<VMRecord, VMError> {
+        do throws(VMError) {
+            let (node, interface) = try runningNode()
+            // The key of an ephemeral node is kept as long as the VM is; any other is good for the login it was given for.
+            if authKey != nil || !interface.isEphemeral { try await save(authKey) }
+            await node.logIn(authKey: authKey)
+            return .success(record)
+        } catch { return .failure(error) }
+    }
+
+    private func save(_ authKey: SecretText?) async throws(VMError) {
+        do throws(StoreError) {
+            adopt(try await host.database.saveAuthKey(authKey, of: id, now: host.now))
+        } catch { throw VMError(error) }
     }
 
     /// Has the node give up its key; returns when it did.

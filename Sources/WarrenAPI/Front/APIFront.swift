@@ -150,7 +150,8 @@ package struct APIFront: HTTPResponder {
             return .object([:])
         }
         let type = headers[.contentType]?.prefix { $0 != ";" && $0 != " " }.lowercased()
-        guard type == "application/json" else {
+        // A PATCH is a merge patch (RFC 7396) under either name.
+        guard type == "application/json" || (route.method == .patch && type == "application/merge-patch+json") else {
             let found = headers[.contentType].map { "not \($0.prefix(100))" } ?? "and Content-Type says so"
             throw APIProblem(
                 .unsupportedMediaType,

@@ -47,6 +47,15 @@ extension APIProblem {
             self.init(.capacityExceeded, reason.message, headers: [.retryAfter: "30"])
         case .invalidSpec(let errors): self.init(ValidationFailure(errors))
         case .changedMeanwhile: self.init(.preconditionFailed, "The spec of the VM is not the one that If-Match names.")
+        case .notStopped(let state, let members):
+            self.init(
+                .vmNotStopped,
+                "The VM is \(state.rawValue); \(members.joined(separator: ", ")) can only change while it is stopped."
+            )
+        case .networkNotRunning(let name):
+            self.init(.networkNotRunning, "The node of \(name) does not take part in its tailnet at the moment.")
+        case .peerNotFound(let peer):
+            self.init(.peerNotFound, "The tailnet of the VM has no peer \(peer.prefix(253)).")
         case .noNetwork(let name): self.init(.noNetwork, "\(name) was made without networkInterface.")
         case .agentUnsupported(let what):
             self.init(.agentUnsupported, "The agent in the guest cannot do this: \(what).")

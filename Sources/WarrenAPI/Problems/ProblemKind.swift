@@ -18,6 +18,9 @@ package enum ProblemKind: String, Sendable, CaseIterable {
     case invalidState = "invalid-state"
     case noGuestAgent = "no-guest-agent"
     case noNetwork = "no-network"
+    case vmNotStopped = "vm-not-stopped"
+    case networkNotRunning = "network-not-running"
+    case peerNotFound = "peer-not-found"
     case agentUnsupported = "agent-unsupported"
     case idempotencyInProgress = "idempotency-in-progress"
     case idempotencyKeyReused = "idempotency-key-reused"
@@ -36,10 +39,12 @@ package enum ProblemKind: String, Sendable, CaseIterable {
         case .malformedRequest, .invalidJSON, .invalidParameter: 400
         case .unauthenticated: 401
         case .forbidden: 403
-        case .notFound, .vmNotFound: 404
+        case .notFound, .vmNotFound, .peerNotFound: 404
         case .methodNotAllowed: 405
         case .notAcceptable: 406
-        case .nameTaken, .invalidState, .noGuestAgent, .noNetwork, .idempotencyInProgress: 409
+        case .nameTaken, .invalidState, .noGuestAgent, .noNetwork, .vmNotStopped, .networkNotRunning,
+            .idempotencyInProgress:
+            409
         case .eventsTrimmed: 410
         case .preconditionFailed: 412
         case .bodyTooLarge: 413
@@ -75,6 +80,9 @@ package enum ProblemKind: String, Sendable, CaseIterable {
         case .invalidState: "The state of the VM forbids this"
         case .noGuestAgent: "The guest has no agent that answers"
         case .noNetwork: "The VM has no network"
+        case .vmNotStopped: "The VM must be stopped for this"
+        case .networkNotRunning: "The node of the VM does not run"
+        case .peerNotFound: "There is no such peer"
         case .agentUnsupported: "The agent in the guest cannot do this"
         case .idempotencyInProgress: "The same request is still running"
         case .idempotencyKeyReused: "The idempotency key was used for another request"
@@ -128,6 +136,14 @@ package enum ProblemKind: String, Sendable, CaseIterable {
             "Commands reach a guest through an agent inside it. Wait for it with `GET /v1/vms/{vm}/wait?agent=ready`; an "
                 + "image without one cannot run commands this way."
         case .noNetwork: "The VM was made without `networkInterface`. Make one with it."
+        case .vmNotStopped:
+            "`detail` names the members that a guest or a node takes up only when it starts. Stop the VM, change it, and start "
+                + "it again; or leave these members out."
+        case .networkNotRunning:
+            "A node takes part in its tailnet while its VM runs. Start the VM, and wait for it with "
+                + "`GET /v1/vms/{vm}/wait?network=Running`."
+        case .peerNotFound:
+            "Peers are named by MagicDNS name, tailnet address or stable node id: `GET /v1/vms/{vm}/network` lists them."
         case .agentUnsupported:
             "The guest lacks what the request needs, such as a shell for `cwd` or setpriv for `uid`. Leave the member out, "
                 + "or use an image that has it."

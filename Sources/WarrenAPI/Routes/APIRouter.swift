@@ -6,7 +6,8 @@ package struct APIRouter: Sendable {
     /// Collects the routes of all parts of the API.
     package init(services: APIServices) {
         routes =
-            VMRoutes(services: services).routes + GuestRoutes(services: services).routes
+            VMRoutes(services: services).routes + NetworkRoutes(services: services).routes
+            + GuestRoutes(services: services).routes
             + EventRoutes(services: services).routes + TailnetRoutes(services: services).routes
             + ServiceRoutes(services: services).routes
     }

@@ -58,6 +58,18 @@ package protocol VMService: Sendable {
     func exec(_ request: ExecRequest, in reference: String) async throws(VMError) -> ExecAnswer
     /// The end of what a guest wrote to its console.
     func consoleLog(of reference: String, tail: Int) async throws(VMError) -> [UInt8]
+    /// Changes what a VM is to be.
+    func edit(
+        _ patch: VMPatch,
+        of reference: String,
+        expecting generation: Int64?
+    ) async throws(VMError) -> VMRegistry.Created
+    /// Has a VM's node log in afresh.
+    func logIn(_ request: NetworkLoginRequest, of reference: String) async throws(VMError) -> VMRecord
+    /// Has a VM's node give up its key.
+    func logOut(of reference: String) async throws(VMError) -> VMRecord
+    /// Has a VM's node ask a peer for signs of life.
+    func ping(_ request: NetworkPingRequest, from reference: String) async throws(VMError) -> NetworkPingAnswer
     /// Everything about a VM's node.
     func network(of reference: String) async throws(VMError) -> NetworkDetail
     /// Waits until a VM is as `condition` says, or it is clear that it will not be.

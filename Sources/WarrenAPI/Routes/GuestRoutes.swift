@@ -3,7 +3,7 @@ import Store
 import VirtualMachines
 import WarrenModel
 
-/// `/v1/vms/{vm}/…`: what happens inside a VM: its network, commands, its console.
+/// `/v1/vms/{vm}/…`: what happens inside a VM: commands, its console.
 struct GuestRoutes: Sendable {
     private static let plain = "text/plain; charset=utf-8"
 
@@ -15,18 +15,9 @@ struct GuestRoutes: Sendable {
     /// The routes of this part.
     var routes: [APIRoute] {
         [
-            APIRoute(.get, "/v1/vms/{vm}/network", .scope(.vmRead), network),
             APIRoute(.post, "/v1/vms/{vm}/exec", .scope(.vmConsole), takesBody: true, exec),
             APIRoute(.get, "/v1/vms/{vm}/console/log", .scope(.vmConsole), produces: [Self.plain], consoleLog),
         ]
-    }
-
-    @Sendable private func network(_ call: APICall) async throws -> APIAnswer {
-        try call.noQuery()
-        let record = try await lookup.record(call)
-        var detail = try await services.vms.network(of: record.id.description)
-        if !call.seesLoginURLs { detail.status = detail.status.masked }
-        return try APIAnswer(json: detail)
     }
 
     @Sendable private func exec(_ call: APICall) async throws -> APIAnswer {

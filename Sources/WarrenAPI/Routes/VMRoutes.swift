@@ -4,7 +4,7 @@ import Store
 import VirtualMachines
 import WarrenModel
 
-/// `/v1/vms`: making, listing, starting, stopping, deleting VMs, and waiting for them.
+/// `/v1/vms`: making, listing, changing, starting, stopping, deleting VMs, and waiting for them.
 struct VMRoutes: Sendable {
     /// How long a request may wait.
     private static let longestWait = Duration.seconds(600)
@@ -22,6 +22,7 @@ struct VMRoutes: Sendable {
             APIRoute(.post, "/v1/vms", .scope(.vmWrite), takesBody: true, creates: true, create),
             APIRoute(.get, "/v1/vms", .scope(.vmRead), list),
             APIRoute(.get, "/v1/vms/{vm}", .scope(.vmRead), show),
+            APIRoute(.patch, "/v1/vms/{vm}", .scope(.vmWrite), takesBody: true, patch),
             APIRoute(.delete, "/v1/vms/{vm}", .scope(.vmWrite), delete),
             APIRoute(.post, "/v1/vms/{vm}/start", .scope(.vmWrite), start),
             APIRoute(.post, "/v1/vms/{vm}/stop", .scope(.vmWrite), takesBody: true, stop),
@@ -79,6 +80,11 @@ struct VMRoutes: Sendable {
         try call.noQuery()
         let vm = try await lookup.record(call, includingDeleted: true).virtualMachine
         return try APIAnswer(json: vm.shown(to: call)).tagged(vm.entityTag)
+    }
+
+    @Sendable private func patch(_ call: APICall) async throws -> APIAnswer {
+        try call.noQuery()
+        return try await lookup.edit(VMPatch(call.body), call, services.vms)
     }
 
     @Sendable private func delete(_ call: APICall) async throws -> APIAnswer {
