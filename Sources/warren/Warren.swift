@@ -14,7 +14,10 @@ struct Warren: AsyncParsableCommand {
             Exit codes: 0 done, 1 the API said no, 2 usage, 3 not reachable, 124 timed out; exec passes the command's own.
             """,
         version: "0.1.0",
-        subcommands: [VMCommand.self, ExecCommand.self, LoginURLCommand.self, TailnetCommand.self, EventsCommand.self]
+        subcommands: [
+            VMCommand.self, ExecCommand.self, LoginURLCommand.self, NetworkCommand.self, TailnetCommand.self,
+            EventsCommand.self,
+        ]
     )
 
     static func main() async {

@@ -33,6 +33,12 @@ extension TailnetNode {
 
     /// Gives the node's key up, and tells control so; returns when that is done, a few seconds at most without an answer.
     package func logOut() async {
+        guard isTakingPart else {
+            identity.logOut()
+            isIdentityStored = false
+            _ = await storeIdentity(wipingAuthKey: true)
+            return
+        }
         wish = .logOut
         wishes.raise()
         var version: Int64 = 0
@@ -45,6 +51,8 @@ extension TailnetNode {
 
     /// Logs in and follows the map, again and again, until the task is cancelled.
     func takePart(_ client: ControlClient) async {
+        isTakingPart = true
+        defer { isTakingPart = false }
         var renews = false
         // Never forgotten: a server that lets a node in and disowns it at once must not keep it busy, and honest ones do so rarely.
         var backoff = Backoff()
@@ -122,16 +130,34 @@ extension TailnetNode {
         }
     }
 
+    /// Why control could not be told, or nil; ten seconds at the most, because somebody waits.
+    private static func tellOfLogout(_ request: RegisterRequest, _ client: ControlClient) async -> String? {
+        await withTaskGroup(of: String?.self) { group in
+            group.addTask {
+                do throws(ControlError) {
+                    try await client.logout(request)
+                    return nil
+                } catch { return error.brief }
+            }
+            group.addTask {
+                // Cancelled by the answer.
+                try? await ContinuousClock().sleep(for: .seconds(10))
+                return ControlError.timedOut.brief
+            }
+            let first = await group.next() ?? nil
+            group.cancelAll()
+            return first
+        }
+    }
+
     private func giveUpKey(_ client: ControlClient) async {
         await onPlane { $0.apply(nil) }
         var reason = NodeReason.loggedOut
         if identity.isRegistered {
             let request = RegisterRequest(version: .current, nodeKey: identity.nodeKey.publicKey, hostinfo: hostinfo)
-            do throws(ControlError) {
-                try await client.logout(request)
-            } catch {
-                logger.warning("control not told of the logout", metadata: ["error": "\(error)"])
-                reason = NodeReason.loggedOutUntold(error.brief)
+            if let failure = await Self.tellOfLogout(request, client) {
+                logger.warning("control not told of the logout", metadata: ["reason": "\(failure)"])
+                reason = NodeReason.loggedOutUntold(failure)
             }
         }
         identity.logOut()

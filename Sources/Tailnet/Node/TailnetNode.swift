@@ -52,6 +52,7 @@ package actor TailnetNode {
     let wishes = LevelSignal()
     var wish: NodeWish?
     var seenWishes: Int64 = 0
+    var isTakingPart = false
     // At one from the start, so that a reader that knows nothing gets the first state at once.
     private let signal = LevelSignal(level: 1)
     private var netmapVersion: Int64 = 0
