@@ -107,14 +107,14 @@ import WarrenModel
         #expect(!policy.permits(.v4(IPv4Address(10, 0, 0, 1)), for: .disco))
     }
 
-    @Test func `a key that control never accepted is not remembered as the old one`() {
+    @Test func `a logout forgets the node's keys and keeps the machine's`() {
         var identity = NodeIdentity()
-        identity.renewNodeKey()
-        #expect(identity.oldNodeKey == nil)
         identity.isRegistered = true
-        let registered = identity.nodeKey.publicKey
-        identity.renewNodeKey()
-        #expect(identity.oldNodeKey == registered)
-        #expect(!identity.isRegistered)
+        identity.candidateKey = NodePrivateKey()
+        let (machine, node) = (identity.machineKey.publicKey, identity.nodeKey.publicKey)
+        identity.logOut()
+        #expect(identity.machineKey.publicKey == machine && identity.nodeKey.publicKey != node)
+        #expect(identity.candidateKey == nil && !identity.isRegistered && identity.isLoggedOut)
+        #expect(identity.logID.utf8.count == 64 && NodeIdentity().logID != identity.logID)
     }
 }

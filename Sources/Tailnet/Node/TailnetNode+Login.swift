@@ -185,9 +185,11 @@ extension TailnetNode {
     /// Commits the identity unless it is stored as it is; tries until it succeeds, false when the task was cancelled.
     func storeIdentity(wipingAuthKey: Bool = false) async -> Bool {
         while !isIdentityStored {
+            let version = identityVersion
             do {
                 try await commit(identity, wipingAuthKey)
-                isIdentityStored = true
+                // Of two writes side by side either may come last: what changed meanwhile is written again.
+                isIdentityStored = version == identityVersion
             } catch {
                 guard !Task.isCancelled else { return false }
                 logger.error("identity not stored", metadata: ["error": "\(error)"])

@@ -222,8 +222,13 @@ extension TailnetNode {
     /// Stores which node the exit node is; a name that is given to another node later must not change it.
     private func remember(_ exitNode: RememberedExitNode?) async {
         identity.exitNode = exitNode
+        let version = identityVersion
         do {
             try await commit(identity, false)
+            if version != identityVersion {
+                isIdentityStored = false
+                _ = await storeIdentity()
+            }
         } catch {
             isIdentityStored = false  // Goes with the next change of the identity.
             logger.warning("exit node not stored", metadata: ["error": "\(error)"])

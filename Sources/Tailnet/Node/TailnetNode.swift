@@ -24,7 +24,8 @@ package actor TailnetNode {
     let reachability: LatestValue<MagicSocketReport?>
     let plane: NIOLoopBoundBox<DataPlane?>
     var preferences: NodePreferences
-    var identity: NodeIdentity
+    var identity: NodeIdentity { didSet { identityVersion += 1 } }
+    var identityVersion = 0
     var isIdentityStored: Bool
     var authKey: SecretText?
     var status: NetworkStatus

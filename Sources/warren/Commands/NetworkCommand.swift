@@ -115,13 +115,21 @@ struct NetworkLoginCommand: AsyncParsableCommand {
     @Argument(help: "The name or id of the VM.")
     var vm: String
 
-    @Option(help: "An auth key of its tailnet.")
+    @Option(help: ArgumentHelp("The auth key; others on this machine can see it here.", valueName: "key"))
     var authKey: String?
+
+    @Option(help: ArgumentHelp("A file that holds the auth key.", valueName: "file"))
+    var authKeyFile: String?
 
     @OptionGroup var connection: ConnectionOptions
 
+    func validate() throws {
+        if authKey != nil, authKeyFile != nil { throw ValidationError("give --auth-key or --auth-key-file, not both") }
+    }
+
     mutating func run() async throws {
-        let body: JSONTree = authKey.map { ["authKey": .string($0)] } ?? .object([:])
+        let key = try AuthKeyText.read(authKey, file: authKeyFile)
+        let body: JSONTree = key.map { ["authKey": .string($0)] } ?? .object([:])
         try await NetworkAction.post("login", body, vm, connection)
     }
 }

@@ -145,10 +145,33 @@ struct NetworkOptions: ParsableArguments {
     @Flag(inversion: .prefixedNo, help: "Let the guest use MagicDNS.")
     var acceptDns = true
 
+    @Flag(inversion: .prefixedNo, help: "Let the guest reach subnets behind other nodes.")
+    var acceptRoutes = true
+
+    @Flag(help: "Refuse everything that peers begin.")
+    var shieldsUp = false
+
+    @Option(help: "Through which peer it reaches the internet: auto, or a name, tailnet address or stable id.")
+    var exitNode: String?
+
+    @Option(help: ArgumentHelp("A tag of the node.", valueName: "tag:name"))
+    var tag: [String] = []
+
+    @Option(help: ArgumentHelp("A subnet that the guest routes for.", valueName: "prefix"))
+    var advertiseRoute: [String] = []
+
+    @Option(help: "auto, or websocket for what lets nothing else through.")
+    var transport: String?
+
     func validate() throws {
         if authKey != nil, authKeyFile != nil { throw ValidationError("give --auth-key or --auth-key-file, not both") }
-        let given = [authKey, authKeyFile, controlUrl, loginUrlCb, stateUpdateCb, netmapUpdateCb, hostname]
-        if !network, ephemeral || given.contains(where: { $0 != nil }) {
+        let given =
+            [
+                authKey, authKeyFile, controlUrl, loginUrlCb, stateUpdateCb, netmapUpdateCb, hostname, exitNode,
+                transport,
+            ]
+            + tag + advertiseRoute
+        if !network, ephemeral || shieldsUp || given.contains(where: { $0 != nil }) {
             throw ValidationError("--no-network leaves nothing for the other network options to say")
         }
     }
@@ -157,7 +180,7 @@ struct NetworkOptions: ParsableArguments {
     func body() throws(CommandFailure) -> JSONTree? {
         guard network else { return nil }
         var members: [String: JSONTree] = [:]
-        members["authKey"] = try key().map(JSONTree.string)
+        members["authKey"] = try AuthKeyText.read(authKey, file: authKeyFile).map(JSONTree.string)
         members["controlUrl"] = controlUrl.map(JSONTree.string)
         members["loginUrlCb"] = loginUrlCb.map(JSONTree.string)
         members["stateUpdateCb"] = stateUpdateCb.map(JSONTree.string)
@@ -165,14 +188,24 @@ struct NetworkOptions: ParsableArguments {
         members["hostname"] = hostname.map(JSONTree.string)
         if ephemeral { members["ephemeral"] = true }
         if !acceptDns { members["acceptDns"] = false }
+        if !acceptRoutes { members["acceptRoutes"] = false }
+        if shieldsUp { members["shieldsUp"] = true }
+        members["exitNode"] = exitNode.map(JSONTree.string)
+        members["transport"] = transport.map(JSONTree.string)
+        if !tag.isEmpty { members["tags"] = .array(tag.map(JSONTree.string)) }
+        if !advertiseRoute.isEmpty { members["advertiseRoutes"] = .array(advertiseRoute.map(JSONTree.string)) }
         return .object(members)
     }
+}
 
-    private func key() throws(CommandFailure) -> String? {
-        guard let authKeyFile else { return authKey }
-        guard let text = try? String(contentsOfFile: authKeyFile, encoding: .utf8),
+/// An auth key as options give it.
+enum AuthKeyText {
+    /// The key itself, or the first word of the file that holds it.
+    static func read(_ key: String?, file: String?) throws(CommandFailure) -> String? {
+        guard let file else { return key }
+        guard let text = try? String(contentsOfFile: file, encoding: .utf8),
             let key = text.split(whereSeparator: \.isWhitespace).first
-        else { throw .usage("--auth-key-file \(authKeyFile): no key can be read from there") }
+        else { throw .usage("--auth-key-file \(file): no key can be read from there") }
         return String(key)
     }
 }
