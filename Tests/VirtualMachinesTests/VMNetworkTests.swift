@@ -79,20 +79,26 @@ struct VMNetworkTests {
     @Test func `warnings of a key's end are given once for each end, and exit nodes are told`() async throws {
         try await withVM(try HostFixture()) { registry, host, node in
             let end = host.now + .seconds(6 * 86_400)
+            // A report is a level: each is seen before the next is made.
+            func reached(_ type: EventType, _ count: Int) async throws {
+                while try await events(host, type).count < count { try await Task.sleep(for: .milliseconds(5)) }
+            }
             await node.enter(.running, addresses: ["100.64.0.7"])
             await node.warn(.week, of: end)
+            try await reached(.networkKeyExpiring, 1)
             await node.useExitNode("gate.example.net")
+            try await reached(.networkExitNodeChanged, 1)
             await node.warn(.week, of: end)
             await node.warn(.day, of: end)
+            try await reached(.networkKeyExpiring, 2)
             await node.warn(nil, of: end + .seconds(86_400 * 90))
             await node.useExitNode(nil)
-            while try await events(host, .networkExitNodeChanged).count < 2 { await Task.yield() }
+            try await reached(.networkExitNodeChanged, 2)
             let days = try await events(host, .networkKeyExpiring).map { $0["days"]?.integer }
-            #expect(days.last == 1 && days.count <= 2)
+            #expect(days == [7, 1])
             let exits = try await events(host, .networkExitNodeChanged)
             #expect(exits.first?["internet"] == "exit-node:gate.example.net")
             #expect(exits.last?["exitNode"] == .null && exits.last?["previous"] == "gate.example.net")
-            await node.warn(.day, of: end)
             // Waiting for a login ends for a node that needs none.
             let settled = try await registry.wait(
                 for: VMCondition(isLoginSettled: true),
