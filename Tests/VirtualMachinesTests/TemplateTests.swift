@@ -45,6 +45,19 @@ struct TemplateTests {
         throw CocoaError(.fileNoSuchFile)
     }
 
+    /// Waits until a guest that is to be saved runs; answers its folder.
+    private func guestBeingSaved(_ fixture: HostFixture) async throws -> String {
+        for _ in 0..<3000 {
+            let names = (try? FileManager.default.contentsOfDirectory(atPath: fixture.templatesFolder)) ?? []
+            for name in names {
+                let guest = "\(fixture.templatesFolder)/\(name)/guest"
+                if let directory = try? VMDirectory(path: guest), directory.isAlive { return guest }
+            }
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        throw CocoaError(.fileNoSuchFile)
+    }
+
     @Test func `copies of a saved guest share nothing that tells one from another`() async throws {
         try await withHost { fixture in
             try await fixture.withRegistry(savesTemplates: true) { registry, host in
@@ -91,6 +104,18 @@ struct TemplateTests {
                 let uptime = try await say("cut -d. -f1 /proc/uptime", in: "two", registry)
                 #expect(try #require(Int(uptime)) < 60)
             }
+        }
+    }
+
+    @Test func `a daemon that ends while it saves a guest leaves nothing behind`() async throws {
+        try await withHost { fixture in
+            var guest = ""
+            try await fixture.withRegistry(savesTemplates: true) { registry, _ in
+                try await create("one", registry)
+                guest = try await guestBeingSaved(fixture)
+            }
+            #expect(!FileManager.default.fileExists(atPath: guest))
+            #expect(try FileManager.default.contentsOfDirectory(atPath: fixture.templatesFolder).isEmpty)
         }
     }
 

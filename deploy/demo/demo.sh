@@ -110,7 +110,7 @@ printf '%s$ TOKEN=$(cat %s)%s\n' "$dim" "$work/state/admin.token" "$plain"
 say "ready at $url"
 
 step "3. A VM named web, with an auth key"
-api POST /v1/tailnet/auth-keys '{id, key: (.key[:18] + "…")}' '{}'
+api POST /v1/tailnet/auth-keys '{id, key: (.key[:18] + "…")}' '{"reusable": true}'
 key=$(jq -r .key <<<"$answer")
 body=$(jq -nc --arg key "$key" '{name: "web", image: "micro", networkInterface: {authKey: $key}}')
 api POST /v1/vms '{id, name, state, network: {state: .network.state}}' "$body"
@@ -155,7 +155,18 @@ ended=$(run_in_guest web 'cut -d" " -f1 /proc/uptime')
 say "20 MiB over TCP through WireGuard: $(awk "BEGIN {printf \"%.0f\", 20 * 8.388608 / ($ended - $began)}") Mbit/s"
 api GET /v1/vms/web/network '.peers[] | select(.name | startswith("db")) | {name, path, latencyMs, rxBytes, txBytes}'
 
-step "6. Stop and start: the same address. Delete: the node leaves the tailnet"
+step "6. A third VM begins as a copy of a saved guest"
+for _ in $(seq 300); do
+    compgen -G "$work/state/templates/*/template.json" >/dev/null && break
+    sleep 0.1
+done
+copied=$(date +%s%N)
+api POST "/v1/vms?wait=agent&timeout=30s" '{name, state}' "$(jq -nc --arg key "$key" \
+    '{name: "copy", image: "micro", networkInterface: {authKey: $key}}')"
+say "its agent answered $((($(date +%s%N) - copied) / 1000000)) ms after the POST"
+in_guest copy 'hostname; cat /etc/machine-id'
+
+step "7. Stop and start: the same address. Delete: the node leaves the tailnet"
 api POST /v1/vms/web/stop '{name, state}' '{"timeout": "5s"}'
 wait_for web "state=stopped" "stopped"
 api POST /v1/vms/web/start '{name, state}'
@@ -166,6 +177,7 @@ say "web has $again again"
 api GET /v1/tailnet/nodes '[.items[] | {name, addresses, online}]'
 api DELETE "/v1/vms/web?force=true" '{name, state}'
 api DELETE "/v1/vms/db?force=true" '{name, state}'
+api DELETE "/v1/vms/copy?force=true" '{name, state}'
 for _ in $(seq 100); do
     left=$(api_quiet GET /v1/tailnet/nodes | jq '.items | length')
     [ "$left" = 0 ] && break

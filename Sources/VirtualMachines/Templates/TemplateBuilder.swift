@@ -61,6 +61,24 @@ struct TemplateBuilder: Sendable {
             configuration: process,
             group: group
         )
+        do {
+            // A guest that boots would keep the daemon from its end.
+            let state = try await withTaskCancellationHandler {
+                try await saved(guest, launch, in: directory)
+            } onCancel: {
+                guest.kill()
+            }
+            guest.kill()
+            _ = await guest.exit()
+            return state
+        } catch {
+            guest.kill()
+            _ = await guest.exit()
+            throw error
+        }
+    }
+
+    private func saved(_ guest: QEMUProcess, _ launch: QEMULaunch, in directory: VMDirectory) async throws -> [UInt8] {
         let agent = GuestAgentClient(directory: directory, group: group)
         do {
             let monitor = try await QMPClient.connect(to: directory, group: group) { _ in }
@@ -68,7 +86,8 @@ struct TemplateBuilder: Sendable {
             do {
                 try await agent.waitUntilReady(timeout: Self.bootTimeout)
             } catch {
-                let tail = try? directory.consoleLog(tail: 300)
+                try Task.checkCancellation()
+                let tail = try? directory.consoleLog(tail: 300)  // Without one the reason is shorter.
                 throw TemplateError(guestNeverReady: tail ?? [])
             }
             guard try await agent.canReidentify() else {
@@ -82,13 +101,9 @@ struct TemplateBuilder: Sendable {
             await agent.close()
             let state = try await monitor.saveState(in: directory, group: group)
             await monitor.close()
-            guest.kill()
-            _ = await guest.exit()
             return state
         } catch {
             await agent.close()
-            guest.kill()
-            _ = await guest.exit()
             throw error
         }
     }

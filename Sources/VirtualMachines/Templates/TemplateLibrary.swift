@@ -82,8 +82,11 @@ package actor TemplateLibrary: Service {
             }
         }
         for folder in folders() {
-            guard let directory = try? VMDirectory(path: folder) else { continue }
-            await MemoryHolder(of: directory).end(group: group)
+            if Self.lastUse(of: folder) == nil {
+                await remove(folder)
+            } else if let directory = try? VMDirectory(path: folder) {
+                await MemoryHolder(of: directory).end(group: group)
+            }
         }
         entries.removeAll()
     }
