@@ -102,10 +102,38 @@ struct ConfigurationLoaderTests {
         "control: { embedded: { dns: { extraRecords: [{ name: x, value: y }] } } }", "[1, 2]", "just words", "a: b: c",
         "\t- x",
         "log: null\nlog: null",
+        "control: { embedded: { derp: off } }", "control: { embedded: { derp: nowhere } }",
+        "control: { embedded: { tls: { certificate: auto, privateKey: /a } } }",
+        "control: { embedded: { tls: { privateKey: /a } } }", "control: { embedded: { trustedProxies: [10.0.0.1/8] } }",
+        "control: { embedded: { derpRegions: [{ id: 900, host: a.example }] } }",
+        "control: { embedded: { derpRegions: [{ id: 901 }] } }",
+        "control: { embedded: { derpRegions: [{ id: 901, host: a.example, hots: b }] } }",
+        "control: { embedded: { derpRegions: [{ id: 901, host: a.example, certName: \"sha256-raw:12\" }] } }",
+        "control: { embedded: { derpRegions: [{ id: 901, host: a.example }, { id: 901, host: b.example }] } }",
     ])
     func `an impossible value is refused`(yaml: String) {
         #expect(problems(yaml).count >= 1)
         #expect(problems(yaml).count <= 2, "\(problems(yaml))")
+    }
+
+    @Test func `relays of others, and what is printed of them is read again`() throws {
+        let yaml = """
+            control:
+              embedded:
+                derp: off
+                trustedProxies: [127.0.0.0/8, "::1/128"]
+                tls: { certificate: auto }
+                derpRegions:
+                  - { id: 901, host: derp.example.com, stunPort: off, ipv4: 192.0.2.1 }
+                  - { id: 999, code: x, name: Far away, host: 192.0.2.2, port: 8443, certName: a.example }
+
+            """
+        let embedded = try ConfigurationLoader.load(yaml: yaml, file: nil).control.embedded
+        #expect(embedded.derp == .off && embedded.trustedProxies.count == 2)
+        let first = try #require(embedded.derpRegions.first)
+        #expect(first.port == 443 && first.stunPort == nil && first.code == "relay901" && first.ipv6 == nil)
+        #expect(embedded.derpRegions.last?.name == "Far away" && embedded.derpRegions.last?.stunPort == 3478)
+        for region in embedded.derpRegions { #expect(RelayRegion(configuration: region.configurationNode) == region) }
     }
 
     @Test func `a repeated key is reported beside other problems, also in quotes`() {

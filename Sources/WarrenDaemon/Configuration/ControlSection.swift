@@ -26,12 +26,18 @@ package struct EmbeddedSection: ConfigurationSection {
     package var enabled = true
     /// Where control and the login pages are served.
     package var listen = AddressPort(.v4(.loopback), port: 7081)
-    /// What clients are told; nil for `http://<listen>`.
+    /// The certificate for `listen`; `auto` for one that the server makes itself.
+    package var tls = TLSSection()
+    /// What clients are told; nil for the address of `listen`.
     package var publicURL: WebURL?
+    /// Which reverse proxies are believed about whom they ask for.
+    package var trustedProxies: [IPPrefix] = []
     /// Where the relay is served, over TLS.
-    package var derp = AddressPort(.v4(.loopback), port: 7082)
+    package var derp = ListenAddress.address(AddressPort(.v4(.loopback), port: 7082))
     /// Where STUN is served, over UDP.
-    package var stun = AddressPort(.v4(.loopback), port: 7083)
+    package var stun = ListenAddress.address(AddressPort(.v4(.loopback), port: 7083))
+    /// Relays of others.
+    package var derpRegions: [RelayRegion] = []
     /// The MagicDNS domain.
     package var domain = "warren.internal"
     /// Where nodes get their IPv4 addresses from.
@@ -57,9 +63,12 @@ package struct EmbeddedSection: ConfigurationSection {
     package mutating func visit(_ visitor: inout some ConfigurationVisitor) {
         visitor.value("enabled", &enabled)
         visitor.value("listen", &listen)
+        visitor.section("tls", &tls)
         visitor.value("publicURL", &publicURL)
+        visitor.value("trustedProxies", &trustedProxies)
         visitor.value("derp", &derp)
         visitor.value("stun", &stun)
+        visitor.value("derpRegions", &derpRegions)
         visitor.value("domain", &domain)
         visitor.value("ipv4Prefix", &ipv4Prefix)
         visitor.value("ipv6Prefix", &ipv6Prefix)

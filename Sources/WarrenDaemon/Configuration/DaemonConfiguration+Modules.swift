@@ -123,18 +123,22 @@ extension CoordinationServer {
     ) async throws -> CoordinationServer? {
         let embedded = control.embedded
         guard embedded.enabled else { return nil }
-        let configuration = CoordinationConfiguration(
+        var configuration = CoordinationConfiguration(
             listen: .init(embedded.listen),
             publicURL: embedded.publicURL.map { $0.text.hasSuffix("/") ? String($0.text.dropLast()) : $0.text },
-            derp: .init(embedded.derp),
-            stun: .init(embedded.stun),
+            derp: embedded.derp.address.map { .init($0) },
+            stun: embedded.stun.address.map { .init($0) },
             rules: TailnetRules(embedded)
         )
+        configuration.tls = try embedded.servedTLS()
+        configuration.trustedProxies = ProxyTrust(prefixes: embedded.trustedProxies)
+        configuration.regions = embedded.derpRegions.map(DERPRegion.init)
         do {
             return try await bind(configuration, database: database, group: group)
         } catch let error as IOError {
             throw DaemonError.cannotListen(
-                address: "\(embedded.listen), \(embedded.derp) or \(embedded.stun) (control.embedded)",
+                address: "\(embedded.listen), \(embedded.derp.configurationText) or "
+                    + "\(embedded.stun.configurationText) (control.embedded)",
                 reason: SystemError.text(error.errnoCode)
             )
         } catch CoordinationError.invalidAddressRange(let range) {
@@ -164,6 +168,30 @@ extension CoordinationServer {
             group: group,
             logger: Logger(label: "warren.coordination")
         )
+    }
+}
+
+extension EmbeddedSection {
+    /// The certificate to serve with; nil for plain HTTP.
+    fileprivate func servedTLS() throws -> CoordinationTLS? {
+        if tls.certificate == TLSSection.automatic { return .own }
+        guard let configuration = try ServerCertificate.load(tls) else { return nil }
+        let certificate = RenewableCertificate(tls)
+        return .given(configuration, renewed: { certificate.renewed() })
+    }
+}
+
+extension DERPRegion {
+    /// The region of one relay.
+    fileprivate init(_ relay: RelayRegion) {
+        let id = DERPRegionID(rawValue: Int64(relay.id))
+        var node = DERPNode(name: "\(relay.id)a", regionID: id, hostName: relay.host)
+        node.derpPort = relay.port
+        node.stunPort = relay.stunPort ?? -1
+        node.certName = relay.certName
+        node.ipv4 = relay.ipv4?.description ?? ""
+        node.ipv6 = relay.ipv6?.description ?? ""
+        self.init(regionID: id, regionCode: relay.code, regionName: relay.name, nodes: [node])
     }
 }
 

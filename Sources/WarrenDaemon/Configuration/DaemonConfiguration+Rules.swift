@@ -80,7 +80,8 @@ extension EmbeddedSection {
                 "is needed because control.embedded.listen (\(listen)) is a wildcard that no client can dial"
             )
         }
-        for (key, address) in [("derp", derp), ("stun", stun)] where address.address.isUnspecified && publicURL == nil {
+        for (key, listener) in [("derp", derp), ("stun", stun)] {
+            guard let address = listener.address, address.address.isUnspecified, publicURL == nil else { continue }
             problems.noteRule(
                 "control.embedded.\(key)",
                 "\(address) is a wildcard that no client can dial: set control.embedded.publicURL"
@@ -100,8 +101,21 @@ extension EmbeddedSection {
             problems.noteRule("control.embedded.\(key)", "must be at most 128 octets without control characters")
         }
         dns.checkRules(problems)
-        if listen == derp, listen.port != 0 {
+        if derp == .address(listen), listen.port != 0 {
             problems.noteRule("control.embedded.derp", "is the same address as control.embedded.listen")
+        }
+        if derp == .off, derpRegions.isEmpty {
+            problems.noteRule("control.embedded.derp", "is off, but control.embedded.derpRegions names no other relay")
+        }
+        if Set(derpRegions.map(\.id)).count < derpRegions.count {
+            problems.noteRule("control.embedded.derpRegions", "has two regions with one id")
+        }
+        if tls.certificate == TLSSection.automatic {
+            if tls.privateKey != nil {
+                problems.noteRule("control.embedded.tls.privateKey", "belongs to no certificate: that is auto")
+            }
+        } else if (tls.certificate == nil) != (tls.privateKey == nil) {
+            problems.noteRule("control.embedded.tls", "needs both certificate and privateKey, or neither")
         }
     }
 

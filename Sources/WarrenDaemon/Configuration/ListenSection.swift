@@ -22,12 +22,15 @@ package struct ListenSection: ConfigurationSection {
     }
 }
 
-/// `listen.tls`: the certificate of the TCP listener; both or neither.
+/// `tls` of a TCP listener: its certificate; both or neither.
 package struct TLSSection: ConfigurationSection {
     /// A PEM file with the certificate chain.
     package var certificate: String?
     /// A PEM file with the private key.
     package var privateKey: String?
+
+    /// The word, in place of a file, for a certificate that the server makes itself.
+    package static let automatic = "auto"
 
     /// The defaults.
     package init() {}
@@ -60,6 +63,11 @@ package enum ListenAddress: ConfigurationWord {
         case .off: "off"
         case .address(let address): address.description
         }
+    }
+
+    /// The address, when something is served.
+    package var address: AddressPort? {
+        if case .address(let address) = self { address } else { nil }
     }
 }
 
