@@ -265,6 +265,7 @@ import WarrenCrypto
                 client.send(ByteBuffer(string: "WireGuard"), to: absent)
                 client.send(ByteBuffer(string: disco), to: absent)
             }
+            client.flush()
             client.ping(1)
         }
         var answers = 0
