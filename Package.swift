@@ -150,7 +150,8 @@ let package = Package(
         .target(
             name: "Magicsock",
             dependencies: [
-                "Transport", "DERP", "Disco", "Tailcfg", "NetWire", "NetTypes", "WarrenCrypto", nioCore, nioPosix, logging,
+                "Transport", "DERP", "Disco", "Tailcfg", "NetWire", "NetTypes", "WarrenCrypto", nioCore, nioPosix,
+                logging,
             ],
             swiftSettings: settings
         ),
@@ -345,7 +346,8 @@ let package = Package(
         .testTarget(
             name: "TailnetTests",
             dependencies: [
-                "Tailnet", "Magicsock", "GuestNetwork", "NetWire", "TCP", "Tailcfg", "NetTypes", "WarrenCrypto", "WarrenModel",
+                "Tailnet", "Magicsock", "GuestNetwork", "NetWire", "TCP", "Tailcfg", "NetTypes", "WarrenCrypto",
+                "WarrenModel",
                 nioCore, nioPosix, nioEmbedded, logging, "TestSupport",
             ],
             resources: [.copy("Vectors")],
@@ -373,7 +375,8 @@ let package = Package(
             name: "WarrenAPITests",
             dependencies: [
                 "WarrenAPI", "VirtualMachines", "Coordination", "Store", "Tailcfg", "WarrenModel", "WarrenCrypto",
-                "NetTypes", hummingbird, asyncHTTPClient, nioCore, nioPosix, nioHTTP1, httpTypes, logging, serviceLifecycle,
+                "NetTypes", hummingbird, asyncHTTPClient, nioCore, nioPosix, nioHTTP1, httpTypes, logging,
+                serviceLifecycle,
             ],
             swiftSettings: settings
         ),
@@ -394,7 +397,8 @@ let package = Package(
         .testTarget(
             name: "NodeOnServerTests",
             dependencies: [
-                "Tailnet", "Coordination", "GuestNetwork", "Tailcfg", "Store", "WarrenModel", "WarrenCrypto", "NetTypes",
+                "Tailnet", "Coordination", "GuestNetwork", "Tailcfg", "Store", "WarrenModel", "WarrenCrypto",
+                "NetTypes",
                 nioCore, nioPosix, logging, "TestSupport",
             ],
             resources: [.copy("Guests")],

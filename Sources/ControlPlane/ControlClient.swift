@@ -84,7 +84,7 @@ package actor ControlClient {
                 maximumByteCount: configuration.maximumMapByteCount,
                 watchdog: configuration.mapWatchdog
             )
-            try await read(stream, onResponse: onResponse)
+            try await read(stream, resuming: request.mapSession?.handle, onResponse: onResponse)
         } catch {
             // Silence on the poll means that the whole connection is dead.
             if error == .timedOut || error == .connectionClosed { connection.retire() }
@@ -94,6 +94,7 @@ package actor ControlClient {
 
     private func read(
         _ stream: NIOAsyncChannel<ByteBuffer, Never>,
+        resuming session: String?,
         onResponse: @Sendable (MapResponse) async -> Void
     ) async throws(ControlError) {
         let limit = configuration.maximumMapByteCount
@@ -102,6 +103,8 @@ package actor ControlClient {
                 var sawNode = false
                 for try await message in inbound {
                     let response = try await Self.decode(message, limit: limit)
+                    // A session that goes on has had its node.
+                    if let session, response.mapSessionHandle == session { sawNode = true }
                     if !response.keepAlive, !sawNode {
                         guard response.node != nil else { throw ControlError.malformedResponse }
                         sawNode = true

@@ -48,6 +48,8 @@ package struct MapRequest: Hashable, Sendable {
     package var readOnly = false
     /// Free-form switches.
     package var debugFlags: [String] = []
+    /// The session that a poll wants to go on with, as far as it was followed.
+    package var mapSession: MapSession?
 
     /// A request that neither streams nor omits peers.
     package init(
@@ -63,8 +65,28 @@ package struct MapRequest: Hashable, Sendable {
     }
 }
 
+/// How far a session of map messages was followed; its server may let another poll go on from there.
+package struct MapSession: Hashable, Sendable {
+    /// What the server called the session.
+    package let handle: String
+    /// The number of the last message that was taken in.
+    package var sequence: Int64
+
+    /// Longer names are not remembered.
+    private static let longestHandle = 1024
+
+    /// A session that begins with a message of this number; nil for a server that does not resume.
+    package init?(handle: String, sequence: Int64) {
+        guard !handle.isEmpty, handle.utf8.count <= Self.longestHandle else { return nil }
+        self.handle = handle
+        self.sequence = sequence
+    }
+}
+
 extension MapRequest: Codable {
     private enum CodingKeys: String, CodingKey {
+        case mapSessionHandle = "MapSessionHandle"
+        case mapSessionSequence = "MapSessionSeq"
         case version = "Version"
         case compress = "Compress"
         case keepAlive = "KeepAlive"
@@ -94,6 +116,10 @@ extension MapRequest: Codable {
         omitPeers = try members.flag(.omitPeers)
         readOnly = try members.flag(.readOnly)
         debugFlags = try members.list(.debugFlags)
+        mapSession = MapSession(
+            handle: try members.text(.mapSessionHandle),
+            sequence: try members.value(.mapSessionSequence, or: 0)
+        )
     }
 
     /// Writes the object.
@@ -111,5 +137,9 @@ extension MapRequest: Codable {
         try members.encode(ifTrue: omitPeers, forKey: .omitPeers)
         try members.encode(ifTrue: readOnly, forKey: .readOnly)
         try members.encode(unlessEmpty: debugFlags, forKey: .debugFlags)
+        if let mapSession {
+            try members.encode(mapSession.handle, forKey: .mapSessionHandle)
+            try members.encode(mapSession.sequence, forKey: .mapSessionSequence)
+        }
     }
 }

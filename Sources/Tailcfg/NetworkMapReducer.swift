@@ -47,13 +47,29 @@ package struct NetworkMapReducer: Sendable {
 
     /// The state so far; nil before the first message ever.
     package private(set) var map: NetworkMap?
+    /// How far the session was followed that a new stream may go on with; nil when the server does not resume.
+    package private(set) var session: MapSession?
     private var isAtStart = true
 
     /// A reducer at the start of a stream.
     package init() {}
 
-    /// Begins with another stream: its first message replaces everything, and until then the map stays what it was.
+    /// Begins with another stream: until its first message the map stays what it was, and that replaces everything, unless the
+    /// server goes on with `session`.
     package mutating func startStream() { isAtStart = true }
+
+    /// Lets no stream go on with what went before.
+    package mutating func forgetSession() { session = nil }
+
+    /// Follows the numbers of a session, and notices a stream that goes on with the last one.
+    private mutating func followSession(_ response: MapResponse) {
+        if isAtStart, let session, map != nil, response.mapSessionHandle == session.handle {
+            isAtStart = false
+        } else if isAtStart, response.node != nil || !response.mapSessionHandle.isEmpty {
+            session = MapSession(handle: response.mapSessionHandle, sequence: response.sequence)
+        }
+        if !isAtStart, response.sequence > 0 { session?.sequence = response.sequence }
+    }
 
     /// Takes in one message.
     ///
@@ -66,6 +82,7 @@ package struct NetworkMapReducer: Sendable {
         _ response: MapResponse,
         now: ControlTime
     ) throws(NetworkMapError) -> NetworkMapChange? {
+        followSession(response)
         if response.keepAlive {
             if var current = map.take() {
                 Self.setClock(response, in: &current, now: now)

@@ -68,6 +68,26 @@ import WarrenModel
         }
     }
 
+    @Test func `by WebSocket alone a node reaches others, and they it`() async throws {
+        try await Tailnets.withServer { server in
+            let alice = try await Machine("alice", server, authKey: try await server.key(), transport: .websocket)
+            let bob = try await Machine("bob", server, authKey: try await server.key())
+            try await alice.running {
+                try await bob.running {
+                    let here = try await alice.ipv4(peers: 1)
+                    let there = try await bob.ipv4(peers: 1)
+                    try await alice.guest.send(packet: FakeGuest.datagram(from: here, to: there, payload: [7]))
+                    let bobGot = await bob.guest.nextPacket()
+                    #expect(bobGot?.last == 7)
+                    try await bob.guest.send(packet: FakeGuest.datagram(from: there, to: here, payload: [8]))
+                    let aliceGot = await alice.guest.nextPacket()
+                    #expect(aliceGot?.last == 8)
+                    try await alice.path(matching: { $0.hasPrefix("derp:") }, nudge: nil)
+                }
+            }
+        }
+    }
+
     @Test func `a node without a key waits for its login, and comes back under the same address`() async throws {
         try await Tailnets.withServer { server in
             let alice = try await Machine("alice", server, authKey: nil)
@@ -275,7 +295,8 @@ final class Machine: Sendable {
         identity: NodeIdentity? = nil,
         usesUDP: Bool = true,
         lacksConfiguredPort: Bool = false,
-        isEphemeral: Bool = false
+        isEphemeral: Bool = false,
+        transport: NodeTransport = .auto
     ) async throws {
         try await self.init(
             name,
@@ -284,7 +305,8 @@ final class Machine: Sendable {
             identity: identity,
             usesUDP: usesUDP,
             lacksConfiguredPort: lacksConfiguredPort,
-            isEphemeral: isEphemeral
+            isEphemeral: isEphemeral,
+            transport: transport
         )
     }
 
@@ -296,12 +318,13 @@ final class Machine: Sendable {
         usesUDP: Bool = true,
         lacksConfiguredPort: Bool = false,
         isEphemeral: Bool = false,
+        transport: NodeTransport = .auto,
         nicSocketPath: String? = nil
     ) async throws {
         guest = try await FakeGuest()
         var configuration = TailnetNodeConfiguration(
             controlURL: url,
-            preferences: NodePreferences(hostname: name),
+            preferences: Self.preferences(name, transport),
             nicSocketPath: nicSocketPath ?? guest.path,
             dialPolicy: OpenPolicy(),
             logger: Tailnets.quiet
@@ -321,6 +344,12 @@ final class Machine: Sendable {
         ) { identity, wipes in
             commits.withLock { $0.append(Commit(identity: identity, wipes: wipes)) }
         }
+    }
+
+    private static func preferences(_ name: String, _ transport: NodeTransport) -> NodePreferences {
+        var preferences = NodePreferences(hostname: name)
+        preferences.transport = transport
+        return preferences
     }
 
     /// Takes part while `body` runs.

@@ -88,7 +88,7 @@ final class DataPlane {
         )
         socketConfiguration.bindAddress = configuration.udpBindAddress
         socketConfiguration.port = configuration.udpPort
-        socketConfiguration.usesUDP = configuration.usesUDP
+        socketConfiguration.usesUDP = configuration.sendsUDP
         socketConfiguration.includesLoopback = isOneMachine
         socket = MagicSocket(eventLoop: eventLoop, nodeKey: nodeKey, configuration: socketConfiguration)
         link = GuestLink(unixTime: { UInt32(truncatingIfNeeded: WallClock.nanoseconds / 1_000_000_000) })

@@ -102,11 +102,15 @@ extension TailnetNode {
         var backoff = Backoff()
         var generator = SystemRandomNumberGenerator()
         var refusals = 0
+        // Another key is another session.
+        reducer.forgetSession()
         while !Task.isCancelled {
             var failure = ControlError.connectionClosed
             reducer.startStream()
+            var request = mapRequest
+            request.mapSession = reducer.session
             do throws(ControlError) {
-                try await client.mapPoll(mapRequest) { response in
+                try await client.mapPoll(request) { response in
                     await self.receive(response, pings: pings, expiry: expiry)
                 }
             } catch {

@@ -62,6 +62,9 @@ extension TailnetNodeConfiguration {
         }
     }
 
+    /// Whether the node sends UDP at all: not beside WebSocket, which is for networks that let nothing else through.
+    var sendsUDP: Bool { usesUDP && preferences.transport != .websocket }
+
     /// How this node speaks to its control server.
     func control(_ url: ControlURL, machineKey: MachinePrivateKey) -> ControlConfiguration {
         var control = ControlConfiguration(

@@ -103,7 +103,6 @@ struct TailnetNodes: VMNodeMaker {
             }
         configuration.proxies = proxies
         configuration.udpBindAddress = tailnet.bind.isUnspecified ? nil : tailnet.bind
-        if preferences.transport == .websocket { configuration.usesUDP = false }
         switch tailnet.udpPorts {
         case .off: configuration.usesUDP = false
         case .any: break
