@@ -20,11 +20,31 @@ package struct PeerEndpoint: Sendable {
     /// When `poll` wants to be called next; nil while nothing is going on.
     package private(set) var deadline: MonotonicTime?
 
-    private var candidates: [AddressPort: PathCandidate] = [:]
+    /// The addresses that control names, while nothing else is known: most peers of a big tailnet are never talked to, and a
+    /// list takes a tenth of the memory.
+    private var untried: [AddressPort] = []
+    private var tried: [AddressPort: PathCandidate] = [:]
     private var pings: [TransactionID: OutstandingPing] = [:]
     private var lastFullPing: MonotonicTime?
     private var nextHeartbeat: MonotonicTime?
     private var discoveryQuietUntil = MonotonicTime.zero
+
+    private var candidates: [AddressPort: PathCandidate] {
+        get { untried.isEmpty ? tried : Self.candidates(untried) }
+        _modify {
+            if !untried.isEmpty {
+                tried = Self.candidates(untried)
+                untried = []
+            }
+            yield &tried
+        }
+    }
+
+    private static func candidates(_ addresses: [AddressPort]) -> [AddressPort: PathCandidate] {
+        var candidate = PathCandidate()
+        candidate.isInNetworkMap = true
+        return Dictionary(addresses.map { ($0, candidate) }) { first, _ in first }
+    }
 
     private struct OutstandingPing {
         var address: AddressPort
@@ -69,9 +89,15 @@ package struct PeerEndpoint: Sendable {
 
     /// Replaces the candidates that the network map names.
     package mutating func setNetworkMapCandidates(_ addresses: [AddressPort], at now: MonotonicTime) {
-        for address in candidates.keys { candidates[address]?.isInNetworkMap = false }
         // Control chose the list, and every entry costs a ping each time a path is looked for.
-        for address in addresses.filter(Self.isUsable).prefix(MagicsockConstants.maximumCandidates) {
+        let usable = addresses.filter(Self.isUsable).prefix(MagicsockConstants.maximumCandidates)
+        guard !tried.isEmpty else {
+            if usable.contains(where: { !untried.contains($0) }) { discoveryQuietUntil = .zero }
+            untried = Array(usable)
+            return
+        }
+        for address in candidates.keys { candidates[address]?.isInNetworkMap = false }
+        for address in usable {
             if candidates[address] == nil { discoveryQuietUntil = .zero }
             candidates[address, default: PathCandidate()].isInNetworkMap = true
         }
@@ -153,7 +179,7 @@ package struct PeerEndpoint: Sendable {
     package mutating func reset() {
         clearBest()
         pings.removeAll()
-        for address in candidates.keys { candidates[address]?.lastPingSent = nil }
+        for address in tried.keys { tried[address]?.lastPingSent = nil }
         discoveryQuietUntil = .zero
         updateDeadline()
     }
