@@ -42,6 +42,8 @@ package actor Hypervisor {
     private let probe: AcceleratorProbe
     private let group: any EventLoopGroup
     private let templates: TemplateLibrary?
+    /// Where guests wait for their turn to start.
+    nonisolated let starts = StartQueue(places: sysconf(Int32(_SC_NPROCESSORS_ONLN)))
     private var installation: QEMUInstallation?
 
     /// A hypervisor that has not looked for QEMU yet; without templates every guest boots.

@@ -97,6 +97,8 @@ extension VMDriver {
                 "Image \(image.name) needs \(image.manifest.minimumMemoryMiB) MiB of memory."
             )
         }
+        try await host.hypervisor.starts.enter()
+        defer { host.hypervisor.starts.leave() }
         func launch(usingTemplates: Bool) async throws -> Hypervisor.LaunchedGuest {
             try await host.hypervisor.launch(
                 record.spec,

@@ -91,6 +91,8 @@ extension VMDriver {
                 }
             )
         } catch {
+            // Whoever ended the node writes what becomes of it.
+            guard !Task.isCancelled else { return false }
             logger.error("network state not written", metadata: ["error": "\(error)"])
             return false
         }
