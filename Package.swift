@@ -169,7 +169,7 @@ let package = Package(
             name: "Tailnet",
             dependencies: [
                 "Transport", "Magicsock", "ControlPlane", "GuestNetwork", "NetWire", "TCP", "WireGuard", "Tailcfg",
-                "NetTypes", "WarrenCrypto", "WarrenModel", nioCore, nioPosix, nioHTTP1, nioEmbedded, logging,
+                "NetTypes", "WarrenCrypto", "WarrenModel", nioCore, nioPosix, nioHTTP1, nioSSL, nioEmbedded, logging,
             ],
             swiftSettings: settings
         ),
@@ -348,7 +348,7 @@ let package = Package(
             dependencies: [
                 "Tailnet", "Magicsock", "GuestNetwork", "NetWire", "TCP", "Tailcfg", "NetTypes", "WarrenCrypto",
                 "WarrenModel",
-                nioCore, nioPosix, nioEmbedded, logging, "TestSupport",
+                nioCore, nioPosix, nioHTTP1, nioSSL, nioEmbedded, logging, "TestSupport", "LoopbackSupport",
             ],
             resources: [.copy("Vectors")],
             swiftSettings: settings

@@ -125,7 +125,7 @@ struct DNSZoneTests {
         #expect(try ask(DNSZone(), name, .aaaa)?.0 == .serverFailure)
     }
 
-    @Test func `resolvers are read as control writes them`() {
+    @Test func `resolvers are read as control writes them`() throws {
         #expect(DNSUpstream("1.1.1.1") == .plain(AddressPort(.v4(IPv4Address(1, 1, 1, 1)), port: 53)))
         let peer = IPAddress.v6(IPv6Address(high: 0xFD7A_115C_A1E0_0000, low: 2))
         #expect(DNSUpstream("[fd7a:115c:a1e0::2]:5353") == .plain(AddressPort(peer, port: 5353)))
@@ -135,7 +135,16 @@ struct DNSZoneTests {
                 == .peer(AddressPort(peer, port: 80), path: "/dns-query")
         )
         #expect(DNSUpstream("http://[fd7a:115c:a1e0::2]") == .peer(AddressPort(peer, port: 80), path: "/"))
-        #expect(DNSUpstream("https://dns.example/dns-query") == .https("https://dns.example/dns-query"))
+        let named = try #require(HTTPSResolver("https://dns.example/dns-query", bootstrap: ["192.0.2.7", "x"]))
+        #expect(DNSUpstream(named.text, bootstrap: ["192.0.2.7"]) == .https(named))
+        #expect(named.host == "dns.example" && named.path == "/dns-query")
+        #expect(named.targets.map { "\($0)" } == ["192.0.2.7:443"])
+        #expect(HTTPSResolver("https://dns.google/dns-query")?.targets.first?.address == IPAddress("8.8.8.8"))
+        #expect(HTTPSResolver("https://dns.example/")?.targets == [])
+        #expect(HTTPSResolver("https://[2001:db8::1]:8443/q")?.targets.map { "\($0)" } == ["[2001:db8::1]:8443"])
+        for text in ["https://", "https://a:b/", "https://a:0/", "https://u@a/", "https://a/\r\nX: y", "http://a/"] {
+            #expect(HTTPSResolver(text) == nil, "\(text)")
+        }
         for text in [
             "tls://1.1.1.1", "", "http://dns.example/dns-query", "http://1.1.1.1/a b", "http://1.1.1.1/\r\nX: y",
         ] {

@@ -7,7 +7,7 @@ import Testing
     private static let target = AddressPort(.v4(IPv4Address(100, 64, 0, 2)), port: 4_000)
     private static let good = "HTTP/1.1 200 OK\r\nContent-Type: application/dns-message\r\n"
 
-    private func http() throws -> HTTPFraming { try HTTPFraming([1, 2, 3], to: Self.target, path: "/dns-query") }
+    private func http() throws -> HTTPFraming { try HTTPFraming([1, 2, 3], to: "\(Self.target)", path: "/dns-query") }
 
     @Test func `a length and its octets, however they are cut`() throws {
         var framing = LengthFraming([9, 8])

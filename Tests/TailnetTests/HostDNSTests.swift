@@ -1,7 +1,10 @@
 import GuestNetwork
 import Logging
+import LoopbackSupport
 import NIOCore
+import NIOHTTP1
 import NIOPosix
+import NIOSSL
 import NetTypes
 import NetWire
 import Tailcfg
@@ -58,8 +61,52 @@ import WarrenModel
         }
     }
 
-    /// Has a guest ask the host's resolver, which is at `port`.
-    private func ask(_ rule: DNSForwardingRule) async throws -> DNSMessage {
+    /// Answers a POST of RFC 8484; with `isHonest` false by a page.
+    private final class HTTPServer: ChannelInboundHandler {
+        typealias InboundIn = HTTPServerRequestPart
+        typealias OutboundOut = HTTPServerResponsePart
+        private let isHonest: Bool
+        private var body: [UInt8] = []
+        init(isHonest: Bool) { self.isHonest = isHonest }
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            switch unwrapInboundIn(data) {
+            case .head: body = []
+            case .body(let part): body += part.readableBytesView
+            case .end:
+                let message = HostDNSTests.answer(to: body, isTruncated: false)
+                let type = isHonest ? "application/dns-message" : "text/html"
+                let headers: HTTPHeaders = ["Content-Type": type, "Content-Length": "\(message.count)"]
+                context.write(
+                    wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .ok, headers: headers))),
+                    promise: nil
+                )
+                context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: message)))), promise: nil)
+                context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+            }
+        }
+    }
+
+    /// A resolver over HTTPS on loopback.
+    private func httpsServer(_ certificate: LoopbackCertificate, isHonest: Bool = true) async throws -> any Channel {
+        let context = try certificate.serverContext()
+        return try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: context))
+                    try channel.pipeline.syncOperations.configureHTTPServerPipeline()
+                    try channel.pipeline.syncOperations.addHandler(HTTPServer(isHonest: isHonest))
+                }
+            }
+            .bind(host: "127.0.0.1", port: 0).get()
+    }
+
+    /// Has a guest ask the host's resolver, or those that the tailnet names.
+    private func ask(
+        _ rule: DNSForwardingRule,
+        naming resolvers: [DNSResolver] = [],
+        trusting certificate: LoopbackCertificate? = nil
+    ) async throws -> DNSMessage {
         let guest = try await FakeGuest()
         let loop = MultiThreadedEventLoopGroup.singleton.next()
         let path = guest.path
@@ -72,6 +119,9 @@ import WarrenModel
                 logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
             )
             configuration.dnsForwarding = rule
+            if let certificate {
+                configuration.resolverTLS.trustRoots = .certificates([certificate.certificate])
+            }
             configuration.udpBindAddress = .v4(.loopback)
             let plane = DataPlane(
                 eventLoop: loop,
@@ -83,8 +133,10 @@ import WarrenModel
             var node = Node(id: 1)
             node.name = "node1.example.net."
             node.addresses = [IPPrefix(.v4(NodePair.nearAddress))]
+            var map = NetworkMap(selfNode: node)
+            map.dnsConfig.resolvers = resolvers
             let network = PlaneNetwork(
-                map: NetworkMap(selfNode: node),
+                map: map,
                 preferences: NodePreferences(hostname: "node"),
                 forwarding: rule,
                 now: ControlTime(seconds: 1_800_000_000)
@@ -129,6 +181,37 @@ import WarrenModel
         let message = try await ask(try resolver(server.localAddress?.port))
         #expect(message.flags.responseCode == .success && message.answers.count == 1)
         try await server.close()
+    }
+
+    private func named(_ server: any Channel, host: String = "localhost") throws -> DNSResolver {
+        var resolver = DNSResolver(address: "https://\(host):\(try #require(server.localAddress?.port))/dns-query")
+        resolver.bootstrapResolution = ["127.0.0.1"]
+        return resolver
+    }
+
+    @Test func `a resolver over HTTPS is asked where the host's network may be used`() async throws {
+        let certificate = try LoopbackCertificate()
+        let server = try await httpsServer(certificate)
+        let rule = DNSForwardingRule.host(resolvers: [AddressPort(.v4(.loopback), port: 1)])
+        let message = try await ask(rule, naming: [try named(server)], trusting: certificate)
+        #expect(message.flags.responseCode == .success && message.answers.count == 1 && message.identifier == 3)
+        let blocked = try await ask(.tailnet, naming: [try named(server)], trusting: certificate)
+        #expect(blocked.flags.responseCode == .serverFailure)
+        try await server.close()
+    }
+
+    @Test func `a resolver over HTTPS that is somebody else, or answers with a page, is no resolver`() async throws {
+        let certificate = try LoopbackCertificate()
+        let rule = DNSForwardingRule.host(resolvers: [AddressPort(.v4(.loopback), port: 1)])
+        let server = try await httpsServer(certificate)
+        let stranger = try LoopbackCertificate()
+        let unproven = try await ask(rule, naming: [try named(server)], trusting: stranger)
+        #expect(unproven.flags.responseCode == .serverFailure)
+        try await server.close()
+        let page = try await httpsServer(certificate, isHonest: false)
+        let message = try await ask(rule, naming: [try named(page)], trusting: certificate)
+        #expect(message.flags.responseCode == .serverFailure)
+        try await page.close()
     }
 
     @Test func `by default it is not asked at all`() async throws {

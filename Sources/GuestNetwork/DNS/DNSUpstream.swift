@@ -7,20 +7,20 @@ package enum DNSUpstream: Hashable, Sendable {
     /// DNS over clear HTTP to a peer inside the tunnel: `http://<address>:<port>/<path>`.
     case peer(AddressPort, path: String)
     /// DNS over HTTPS.
-    case https(String)
+    case https(HTTPSResolver)
     /// What no client speaks, such as `tls://`: a name that has only such resolvers fails.
     case unusable(String)
 
-    /// Reads an address, an address with port, or a URL.
-    package init(_ text: String) {
+    /// Reads an address, an address with port, or a URL, whose host has the addresses of `bootstrap`.
+    package init(_ text: String, bootstrap: [String] = []) {
         if let address = IPAddress(text) {
             self = .plain(AddressPort(address, port: GuestNetworkConstants.dnsPort))
         } else if let target = AddressPort(text) {
             self = .plain(target)
         } else if let (target, path) = Self.peer(text) {
             self = .peer(target, path: path)
-        } else if text.hasPrefix("https://") {
-            self = .https(text)
+        } else if let resolver = HTTPSResolver(text, bootstrap: bootstrap) {
+            self = .https(resolver)
         } else {
             self = .unusable(text)
         }
@@ -31,7 +31,8 @@ package enum DNSUpstream: Hashable, Sendable {
         switch self {
         case .plain(let target): target.port == GuestNetworkConstants.dnsPort ? "\(target.address)" : "\(target)"
         case .peer(let target, let path): "http://\(target)\(path)"
-        case .https(let text), .unusable(let text): text
+        case .https(let resolver): resolver.text
+        case .unusable(let text): text
         }
     }
 

@@ -33,22 +33,22 @@ struct DNSChoice: Equatable, Sendable {
         }
         for (suffix, resolvers) in config.routes {
             guard let name = DNSName(suffix) else { continue }
-            routes[name] = (resolvers ?? []).map { DNSUpstream($0.address) }
+            routes[name] = (resolvers ?? []).map { DNSUpstream($0) }
         }
-        resolvers = config.resolvers.map { DNSUpstream($0.address) }
+        resolvers = config.resolvers.map { DNSUpstream($0) }
         if let exitNode, let proxy = Self.proxy(of: exitNode, own: own) {
-            let kept = config.resolvers.filter(\.useWithExitNode).map { DNSUpstream($0.address) }
+            let kept = config.resolvers.filter(\.useWithExitNode).map { DNSUpstream($0) }
             resolvers = kept.isEmpty ? [proxy] : kept
             for (suffix, resolvers) in config.routes {
                 guard let name = DNSName(suffix), let resolvers, !resolvers.isEmpty else { continue }
-                let kept = resolvers.filter(\.useWithExitNode).map { DNSUpstream($0.address) }
+                let kept = resolvers.filter(\.useWithExitNode).map { DNSUpstream($0) }
                 routes[name] = kept.isEmpty ? nil : kept
             }
         } else if resolvers.isEmpty, usesExitNode {
             let others =
                 exitNode?.isWireGuardOnly == true && exitNode?.exitNodeDNSResolvers.isEmpty == false
                 ? exitNode?.exitNodeDNSResolvers ?? [] : config.fallbackResolvers
-            resolvers = others.map { DNSUpstream($0.address) }
+            resolvers = others.map { DNSUpstream($0) }
         } else if resolvers.isEmpty {
             resolvers = Self.hostResolvers(rule)
         }
@@ -114,4 +114,9 @@ extension DNSZone {
             answersSubdomains: node.hasCapability("dns-subdomain-resolve")
         )
     }
+}
+
+extension DNSUpstream {
+    /// The resolver as control names it.
+    init(_ resolver: DNSResolver) { self.init(resolver.address, bootstrap: resolver.bootstrapResolution) }
 }

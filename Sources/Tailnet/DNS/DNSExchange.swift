@@ -21,6 +21,8 @@ struct DNSExchange: Hashable, Sendable {
         case stream
         /// An HTTP POST to this path.
         case http(path: String)
+        /// The same over TLS, with a server that proves to be `host`.
+        case https(host: String, path: String)
     }
 
     /// Names the exchange.

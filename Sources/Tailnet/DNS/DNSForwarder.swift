@@ -61,6 +61,7 @@ struct DNSForwarder {
                 begin(.datagram, index, of: &next, id, now)
                 if next.isStream { begin(.stream, index, of: &next, id, now) }
             case .http(let path): begin(.http(path: path), index, of: &next, id, now)
+            case .https(let host, let path): begin(.https(host: host, path: path), index, of: &next, id, now)
             }
         }
         pending[id] = next

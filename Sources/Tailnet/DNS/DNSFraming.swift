@@ -1,7 +1,6 @@
 import NIOCore
 import NIOEmbedded
 import NIOHTTP1
-import NetTypes
 
 /// How a message and its answer stand in a stream of octets.
 protocol DNSFraming {
@@ -38,7 +37,7 @@ struct LengthFraming: DNSFraming {
     mutating func finish() -> [UInt8]? { nil }
 }
 
-/// A POST and its answer (RFC 8484), as the resolver of an exit node speaks it inside the tunnel.
+/// A POST and its answer (RFC 8484), as the resolver of an exit node speaks it inside the tunnel, and others inside TLS.
 struct HTTPFraming: DNSFraming {
     let request: [UInt8]
     private let channel: EmbeddedChannel
@@ -51,16 +50,16 @@ struct HTTPFraming: DNSFraming {
     // An answer and its header; more is no DNS.
     private static let maximumByteCount = DNSDefaults.maximumMessage + 16_384
 
-    /// Frames a message to be posted to `path` of `target`.
+    /// Frames a message to be posted to `path` of `host`.
     ///
     /// - Throws: What the HTTP codec throws.
-    init(_ message: [UInt8], to target: AddressPort, path: String) throws {
+    init(_ message: [UInt8], to host: String, path: String) throws {
         channel = EmbeddedChannel()
         try channel.pipeline.syncOperations.addHandlers([
             HTTPRequestEncoder(), ByteToMessageHandler(HTTPResponseDecoder(leftOverBytesStrategy: .dropBytes)),
         ])
         let headers: HTTPHeaders = [
-            "Host": "\(target)", "Content-Type": Self.mediaType, "Accept": Self.mediaType,
+            "Host": host, "Content-Type": Self.mediaType, "Accept": Self.mediaType,
             "Content-Length": "\(message.count)",
         ]
         let head = HTTPRequestHead(version: .http1_1, method: .POST, uri: path, headers: headers)

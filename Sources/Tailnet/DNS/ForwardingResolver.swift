@@ -1,8 +1,10 @@
 import GuestNetwork
 import Magicsock
 import NIOCore
+import NIOSSL
 import NetTypes
 import NetWire
+import Transport
 import WireGuard
 
 /// An exchange with a resolver while it goes on.
@@ -40,6 +42,9 @@ final class ForwardingResolver {
     private var conversations: [DNSExchange.ID: any DNSConversation] = [:]
     private var timer: Scheduled<Void>?
     private var timerDeadline: MonotonicTime?
+    private let tlsSettings: TLSConfiguration
+    // Reading the authorities takes some milliseconds, which only those pay who have such a resolver; without them nobody is trusted.
+    private lazy var hostTLS = try? ClientTLS.context(tlsSettings)
 
     /// A resolver that has no address to ask from yet.
     ///
@@ -47,8 +52,10 @@ final class ForwardingResolver {
     ///   - plane: The way to the guest and through the tunnel.
     ///   - rule: What the daemon allows.
     ///   - policy: Which addresses others may name.
-    init(plane: DataPlane, rule: DNSForwardingRule, policy: any DialPolicy) {
+    ///   - tls: Whom to trust as a resolver over HTTPS.
+    init(plane: DataPlane, rule: DNSForwardingRule, policy: any DialPolicy, tls: TLSConfiguration) {
         self.plane = plane
+        tlsSettings = tls
         reach = DNSReach(rule: rule, policy: policy)
     }
 
@@ -73,7 +80,8 @@ final class ForwardingResolver {
                 switch upstream {
                 case .plain(let target), .peer(let target, _):
                     reach.way(to: target.address) { plane.device.peer(forDestination: $0) != nil } != nil
-                case .https, .unusable: false
+                case .https(let resolver): resolver.targets.contains { reach.way(to: $0.address) { _ in false } != nil }
+                case .unusable: false
                 }
             }
         )
@@ -148,11 +156,20 @@ final class ForwardingResolver {
         case (.tunnel, .stream): return stream(exchange, LengthFraming(exchange.message))
         case (.tunnel, .http(let path)):
             // A path that the codec refuses is no resolver.
-            guard let framing = try? HTTPFraming(exchange.message, to: exchange.target, path: path) else { return nil }
+            guard let framing = try? HTTPFraming(exchange.message, to: "\(exchange.target)", path: path) else {
+                return nil
+            }
             return stream(exchange, framing)
         case (.host, .datagram): return HostDatagram(exchange, on: plane.eventLoop, resolver: self)
-        case (.host, .stream): return HostStream(exchange, on: plane.eventLoop, resolver: self)
-        case (.host, .http): return nil
+        case (.host, .stream):
+            return HostStream(exchange, LengthFraming(exchange.message), on: plane.eventLoop, resolver: self)
+        case (.host, .https(let host, let path)):
+            guard let context = hostTLS, let framing = try? HTTPFraming(exchange.message, to: host, path: path) else {
+                return nil
+            }
+            let tls = HostStream.TLS(context: context, host: host)
+            return HostStream(exchange, framing, over: tls, on: plane.eventLoop, resolver: self)
+        case (.host, .http), (.tunnel, .https): return nil
         }
     }
 

@@ -1,20 +1,36 @@
 import NIOCore
 import NIOPosix
+import NIOSSL
 import NetTypes
+import Transport
 
-/// A query over TCP by the host's network.
+/// A query over TCP, or TLS above it, by the host's network.
 final class HostStream: DNSConversation {
+    /// What a conversation over TLS needs.
+    struct TLS {
+        /// Whom to trust.
+        let context: NIOSSLContext
+        /// Whom the server has to be.
+        let host: String
+    }
+
     private let exchange: DNSExchange.ID
     private weak var resolver: ForwardingResolver?
-    private var framing: LengthFraming
+    private var framing: any DNSFraming
     private var channel: (any Channel)?
     private var isOver = false
 
     /// Begins to connect.
-    init(_ exchange: DNSExchange, on eventLoop: any EventLoop, resolver: ForwardingResolver) {
+    init(
+        _ exchange: DNSExchange,
+        _ framing: any DNSFraming,
+        over tls: TLS? = nil,
+        on eventLoop: any EventLoop,
+        resolver: ForwardingResolver
+    ) {
         self.exchange = exchange.id
         self.resolver = resolver
-        framing = LengthFraming(exchange.message)
+        self.framing = framing
         let handler = NIOLoopBound(HostStreamHandler(self), eventLoop: eventLoop)
         let request = framing.request
         guard let remote = try? SocketAddress(ipAddress: "\(exchange.target.address)", port: Int(exchange.target.port))
@@ -22,7 +38,13 @@ final class HostStream: DNSConversation {
         ClientBootstrap(group: eventLoop)
             .connectTimeout(.nanoseconds(DNSDefaults.streamPatience.wholeNanoseconds))
             .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(handler.value) }
+                channel.eventLoop.makeCompletedFuture {
+                    if let tls {
+                        let handler = try ClientTLS.handler(tls.context, host: tls.host)
+                        try channel.pipeline.syncOperations.addHandler(handler)
+                    }
+                    try channel.pipeline.syncOperations.addHandler(handler.value)
+                }
             }
             .connect(to: remote)
             .assumeIsolated()
@@ -53,6 +75,13 @@ final class HostStream: DNSConversation {
         }
     }
 
+    fileprivate func ended() {
+        guard !isOver else { return }
+        guard let answer = framing.finish() else { return failed() }
+        resolver?.received(answer, in: exchange)
+        resolver?.settle()
+    }
+
     fileprivate func failed() {
         guard !isOver else { return }
         isOver = true
@@ -73,7 +102,7 @@ private final class HostStreamHandler: ChannelInboundHandler {
         conversation?.received(Array(unwrapInboundIn(data).readableBytesView))
     }
 
-    func channelInactive(context: ChannelHandlerContext) { conversation?.failed() }
+    func channelInactive(context: ChannelHandlerContext) { conversation?.ended() }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 }

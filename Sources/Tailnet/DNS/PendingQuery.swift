@@ -16,6 +16,7 @@ struct PendingQuery {
     enum Service: Equatable {
         case plain
         case http(path: String)
+        case https(host: String, path: String)
     }
 
     /// One of those who are asked.
@@ -56,7 +57,12 @@ struct PendingQuery {
                 // Clear text is for the tunnel, which seals it.
                 way(target.address) == .tunnel
                     ? Resolver(target: target, way: .tunnel, service: .http(path: path)) : nil
-            case .https, .unusable: nil
+            case .https(let resolver):
+                // TLS is spoken by the host's network alone.
+                resolver.targets.first { way($0.address) == .host }.map {
+                    Resolver(target: $0, way: .host, service: .https(host: resolver.host, path: resolver.path))
+                }
+            case .unusable: nil
             }
         }
         resolvers = Array(usable.prefix(DNSDefaults.maximumResolvers))

@@ -2,6 +2,7 @@ import GuestNetwork
 import Logging
 import Magicsock
 import NIOCore
+import NIOSSL
 import NetTypes
 import NetWire
 import Tailcfg
@@ -32,7 +33,12 @@ final class DataPlane {
     /// Conversations of the node itself.
     let flows = NodeFlows()
     /// Asks resolvers for the guest.
-    private(set) lazy var resolver = ForwardingResolver(plane: self, rule: dnsForwarding, policy: dialPolicy)
+    private(set) lazy var resolver = ForwardingResolver(
+        plane: self,
+        rule: dnsForwarding,
+        policy: dialPolicy,
+        tls: resolverTLS
+    )
     /// Our own questions through the tunnel.
     var pings = PingBook()
     var pingTimer: Scheduled<Void>?
@@ -43,6 +49,7 @@ final class DataPlane {
     private let report: (MagicSocketReport) -> Void
     private let logger: Logger
     private let dnsForwarding: DNSForwardingRule
+    private let resolverTLS: TLSConfiguration
     private let dialPolicy: any DialPolicy
     private var timer: Scheduled<Void>?
     private var announcement: Scheduled<Void>?
@@ -72,6 +79,7 @@ final class DataPlane {
         self.report = report
         logger = configuration.logger
         dnsForwarding = configuration.dnsForwarding
+        resolverTLS = configuration.resolverTLS
         dialPolicy = configuration.dialPolicy
         let policy: any DialPolicy =
             isOneMachine ? OneMachinePolicy(base: configuration.dialPolicy) : configuration.dialPolicy

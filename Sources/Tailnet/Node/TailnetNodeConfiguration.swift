@@ -1,5 +1,6 @@
 package import ControlPlane
 package import Logging
+package import NIOSSL
 package import NetTypes
 import Tailcfg
 package import Transport
@@ -20,6 +21,8 @@ package struct TailnetNodeConfiguration: Sendable {
     package var isEphemeral = false
     /// Whom the guest's resolver may ask about names outside the tailnet.
     package var dnsForwarding = DNSForwardingRule.tailnet
+    /// Whom resolvers over HTTPS have to be vouched for by.
+    package var resolverTLS = TLSConfiguration.makeClientConfiguration()
     /// QEMU's Unix socket for the guest's NIC.
     package var nicSocketPath: String
     /// The one address that UDP is bound to; nil for all.
