@@ -126,7 +126,7 @@ let package = Package(
             name: "ControlPlane",
             dependencies: [
                 "Transport", "Tailcfg", "WarrenCrypto", "NetTypes", "CZstd", nioCore, nioPosix, nioHTTP1, nioSSL,
-                nioHTTP2, nioEmbedded, logging,
+                nioTLS, nioHTTP2, nioEmbedded, logging,
             ],
             swiftSettings: settings
         ),

@@ -1,5 +1,6 @@
 package import NIOCore
 package import NIOHTTP1
+import NIOTLS
 import Transport
 
 /// A request to the control server, over HTTP/1.1 or over HTTP/2 inside Noise.
@@ -80,15 +81,19 @@ final class ControlReplyCollector: ChannelInboundHandler {
     private var alarm: Scheduled<Void>?
     private var isStarted = false
     private var isDone = false
+    private var awaitsTLS: Bool
 
+    /// Without `awaitsTLS` an end before the reply is just an end.
     init(
         request: ControlRequest,
         authority: String,
         maximumByteCount: Int,
         deadline: Duration?,
         headGuard: ResponseHeadGuard? = nil,
+        awaitsTLS: Bool = false,
         reply: EventLoopPromise<ControlReply>
     ) {
+        self.awaitsTLS = awaitsTLS
         self.request = request
         self.authority = authority
         self.maximumByteCount = maximumByteCount
@@ -143,8 +148,14 @@ final class ControlReplyCollector: ChannelInboundHandler {
         }
     }
 
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .handshakeCompleted? = event as? TLSUserEvent { awaitsTLS = false }
+        context.fireUserInboundEventTriggered(event)
+    }
+
     func channelInactive(context: ChannelHandlerContext) {
-        finish(.failure(.connectionClosed))
+        // A handshake that fails while the server hangs up may end before anybody says why.
+        finish(.failure(awaitsTLS ? .tlsFailed : .connectionClosed))
         context.fireChannelInactive()
     }
 

@@ -86,6 +86,7 @@ package struct ControlTransport: Sendable {
                         maximumByteCount: maximumByteCount,
                         deadline: nil,
                         headGuard: headGuard,
+                        awaitsTLS: url.isTLS,
                         reply: promise
                     )
                 )
