@@ -16,15 +16,11 @@ enum FileDigest {
             if count == 0 { break }
             hash.update(buffer.span.extracting(first: count))
         }
-        return text(hash.finalize())
+        return HexText.text(hash.finalize())
     }
 
     /// The digest of `octets` as 64 hex digits.
-    static func sha256(of octets: [UInt8]) -> String { text(SHA256.hash(octets.span)) }
-
-    private static func text(_ digest: [UInt8]) -> String {
-        digest.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-    }
+    static func sha256(of octets: [UInt8]) -> String { HexText.text(SHA256.hash(octets.span)) }
 }
 
 /// What tells that a file is still the one that was looked at.

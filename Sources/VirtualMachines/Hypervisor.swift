@@ -124,7 +124,10 @@ package actor Hypervisor {
         {
             template = await templates.template(for: shape)
             if let template {
-                launch.memory = .cloned(holder: template.folder + "/shim.sock", state: template.statePath)
+                launch.memory = .cloned(
+                    holder: MemoryHolder.socketPath(in: template.folder),
+                    state: template.statePath
+                )
             } else {
                 await templates.request(shape, launch: launch, process: process, user: user(slot: -1))
             }

@@ -122,6 +122,35 @@ import WarrenCrypto
         }
     }
 
+    @Test(arguments: ["s1", "s2"])
+    func `goes on with a session that the server goes on with, and with no other`(answered: String) async throws {
+        let server = try await LoopbackControlServer(earlyPayload: nil)
+        let client = try client(port: server.port)
+        try await with(server) { _, body, outbound in
+            let text = String(buffer: body)
+            #expect(text.contains(#""MapSessionHandle":"s1""#) && text.contains(#""MapSessionSeq":7"#))
+            let message = #"{"MapSessionHandle":"\#(answered)","Seq":8,"PeersRemoved":[2]}"#
+            let frame = try MapFrameEncoder(compression: .zstd).encode(ByteBuffer(string: message))
+            try await outbound.write(.head(HTTPResponseHead(version: .http1_1, status: .ok)))
+            try await outbound.write(.body(.byteBuffer(frame)))
+            try await outbound.write(.end(nil))
+        } _: {
+            var request = mapRequest
+            request.mapSession = MapSession(handle: "s1", sequence: 7)
+            let removed = Mutex<[NodeID]>([])
+            @Sendable func note(_ response: MapResponse) { removed.withLock { $0 += response.peersRemoved } }
+            if answered == "s1" {
+                try await client.mapPoll(request) { note($0) }
+            } else {
+                await #expect(throws: ControlError.malformedResponse) {
+                    try await client.mapPoll(request) { note($0) }
+                }
+            }
+            #expect(removed.withLock { $0 } == (answered == "s1" ? [2] : []))
+            await client.close()
+        }
+    }
+
     @Test func `gives up a poll that falls silent`() async throws {
         let server = try await LoopbackControlServer(earlyPayload: nil)
         let client = try client(port: server.port) { $0.mapWatchdog = .milliseconds(200) }

@@ -70,9 +70,11 @@ package actor GuestAgentClient {
 
     /// Sets the guest's clock to this host's time.
     package func setTime(timeout: Duration = QEMUDefaults.agentTimeout) async throws {
-        let now = Int64(Date().timeIntervalSince1970 * 1_000_000_000)
-        _ = try await call("guest-set-time", ["time": .integer(now)], timeout: timeout)
+        _ = try await call("guest-set-time", ["time": Self.hostTime], timeout: timeout)
     }
+
+    /// This host's time as agents take it: nanoseconds since 1970.
+    static var hostTime: JSONTree { .integer(Int64(Date().timeIntervalSince1970 * 1_000_000_000)) }
 
     /// The guest's host name.
     package func hostName() async throws -> String {

@@ -35,7 +35,7 @@ extension GuestAgentClient {
         ]
         if let hostname = identity.hostname { arguments["hostname"] = .string(hostname) }
         // Taken last, so that the guest's clock is behind by the way there alone.
-        arguments["time"] = .integer(Int64(Date().timeIntervalSince1970 * 1_000_000_000))
+        arguments["time"] = Self.hostTime
         _ = try await call(Self.reidentifyCommand, arguments, timeout: timeout)
     }
 

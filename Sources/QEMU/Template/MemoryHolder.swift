@@ -10,7 +10,10 @@ package struct MemoryHolder: Sendable {
     package init(of directory: VMDirectory) { self.directory = directory }
 
     /// Where clones get the memory from.
-    package var socketPath: String { "\(directory.path)/\(VMDirectory.Entry.control.rawValue)" }
+    package var socketPath: String { Self.socketPath(in: directory.path) }
+
+    /// Where clones get the memory from that is held in the directory at `path`.
+    package static func socketPath(in path: String) -> String { "\(path)/\(VMDirectory.Entry.control.rawValue)" }
 
     /// Whether the memory is held.
     package var isAlive: Bool { directory.isAlive }

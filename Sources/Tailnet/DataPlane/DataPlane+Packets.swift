@@ -13,21 +13,15 @@ extension DataPlane {
         switch link.receive(frame: &frame) {
         case .forward(let parsed): forward(frame.readableBytesUInt8Span, parsed)
         case .reply: _ = batch.append(frame: frame.readableBytesUInt8Span)
-        case .resolve(let query):
-            resolver.resolve([query])
-            sendOwnPackets()
-        case .stream(let queries):
-            resolver.resolve(queries)
-            sendOwnPackets()
+        case .resolve(let query): resolver.resolve([query])
+        case .stream(let queries): resolver.resolve(queries)
         case .consumed, .drop: break
         }
     }
 
     /// Ends a batch of frames: what it produced leaves together.
     func guestReadComplete() {
-        socket.flush()
-        flushGuest()
-        armTimer()
+        flush()
         nic.setPaused(!socket.isWritable)
     }
 
@@ -45,8 +39,8 @@ extension DataPlane {
         send(packet, parsed, to: peer, now: socket.now)
     }
 
-    /// Sends what the node's own flows have to say.
-    func sendOwnPackets() {
+    /// Sends what the node's own flows have to say; never while a received packet is handled, which stands where packets are sealed.
+    private func sendOwnPackets() {
         while !flows.outgoing.isEmpty {
             let now = socket.now
             for packet in flows.takeOutgoing() {
@@ -59,7 +53,7 @@ extension DataPlane {
         }
     }
 
-    /// Sends everything that something other than a packet has produced.
+    /// Sends everything that a batch of packets, or something else, has produced.
     func flush() {
         sendOwnPackets()
         flushGuest()
@@ -144,8 +138,6 @@ extension DataPlane: MagicSocketSink {
                 if flows.take(packet, parsed) { return }
                 link.send(packet: packet, into: &batch)
             }
-            // Only now, because what was received stands where packets are sealed.
-            sendOwnPackets()
         case .drop(let reason):
             drops.filteredInbound &+= 1
             // A jailed peer is not to learn what would be open to others.
@@ -173,11 +165,7 @@ extension DataPlane: MagicSocketSink {
     }
 
     /// Ends a batch of datagrams: what it produced leaves together.
-    func magicSocketReadComplete() {
-        flushGuest()
-        socket.flush()
-        armTimer()
-    }
+    func magicSocketReadComplete() { flush() }
 
     /// Lets the guest send again, or holds it back.
     func magicSocketWritabilityChanged() { nic.setPaused(!socket.isWritable) }

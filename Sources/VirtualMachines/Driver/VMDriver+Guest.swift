@@ -2,6 +2,7 @@ import Logging
 import NetTypes
 import QEMU
 import Store
+import WarrenCrypto
 import WarrenModel
 
 /// One run of a guest: its QEMU, the monitor and the agent.
@@ -131,14 +132,9 @@ extension VMDriver {
     }
 
     private func newIdentity() -> GuestIdentity {
-        var generator = SystemRandomNumberGenerator()
-        let hex = (0..<2).map { _ in
-            let digits = String(generator.next(), radix: 16)
-            return String(repeating: "0", count: 16 - digits.count) + digits
-        }
-        return GuestIdentity(
-            seed: (0..<64).map { _ in UInt8.random(in: .min ... .max, using: &generator) },
-            machineID: hex.joined(),
+        GuestIdentity(
+            seed: RandomBytes.make(count: 64),
+            machineID: HexText.text(RandomBytes.make(count: 16)),
             hostname: record.spec.networkInterface?.hostname.text ?? record.spec.name.text
         )
     }

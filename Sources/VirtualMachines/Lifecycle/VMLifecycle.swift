@@ -64,7 +64,8 @@ package struct VMLifecycle: Hashable, Sendable {
         case (.start, .creating), (.start, .stopped), (.start, .failed),
             (.restart, .creating), (.restart, .stopped), (.restart, .failed):
             return begin()
-        case (.stop(let grace), .creating), (.stop(let grace), .starting), (.stop(let grace), .running):
+        case (.stop(let grace), .creating), (.stop(let grace), .starting), (.stop(let grace), .running),
+            (.stop(let grace), .pausing), (.stop(let grace), .paused), (.stop(let grace), .resuming):
             return end(as: .stopping, desired: .stopped, grace: grace)
         case (.stop, .failed):
             desired = .stopped
@@ -73,7 +74,8 @@ package struct VMLifecycle: Hashable, Sendable {
             restartsAfterStop = false
             desired = .stopped
             return grace == nil ? Outcome(changed: true, actions: [.killQEMU]) : .unchanged
-        case (.restart(let grace), .starting), (.restart(let grace), .running):
+        case (.restart(let grace), .starting), (.restart(let grace), .running), (.restart(let grace), .pausing),
+            (.restart(let grace), .paused), (.restart(let grace), .resuming):
             let outcome = end(as: .stopping, desired: .running, grace: grace)
             restartsAfterStop = true
             return outcome
@@ -84,14 +86,6 @@ package struct VMLifecycle: Hashable, Sendable {
         case (.resume, .paused):
             desired = .running
             return Outcome(changed: true, actions: enter(.resuming) + [.resumeGuest])
-        case (.stop(let grace), .pausing), (.stop(let grace), .paused), (.stop(let grace), .resuming):
-            return end(as: .stopping, desired: .stopped, grace: grace, wakesGuest: true)
-        case (.restart(let grace), .pausing), (.restart(let grace), .paused), (.restart(let grace), .resuming):
-            let outcome = end(as: .stopping, desired: .running, grace: grace, wakesGuest: true)
-            restartsAfterStop = true
-            return outcome
-        case (.delete(let grace), .pausing), (.delete(let grace), .paused), (.delete(let grace), .resuming):
-            return end(as: .deleting, desired: .deleted, grace: grace, wakesGuest: true)
         case (.delete, .stopped), (.delete, .failed):
             desired = .deleted
             return Outcome(changed: true, actions: enter(.deleting) + [.removeEverything])
@@ -171,15 +165,11 @@ package struct VMLifecycle: Hashable, Sendable {
     }
 
     /// Ends the guest; one that stands still runs again first, or it could not power itself off.
-    private mutating func end(
-        as state: VMState,
-        desired: DesiredState,
-        grace: Duration?,
-        wakesGuest: Bool = false
-    ) -> Outcome {
+    private mutating func end(as state: VMState, desired: DesiredState, grace: Duration?) -> Outcome {
         self.desired = desired
         restartsAfterStop = false
-        let wake: [LifecycleAction] = wakesGuest ? [.resumeGuest] : []
+        let standsStill = [.pausing, .paused, .resuming].contains(self.state)
+        let wake: [LifecycleAction] = standsStill ? [.resumeGuest] : []
         let stop: [LifecycleAction] = grace.map { wake + [.powerDown(grace: $0)] } ?? [.killQEMU]
         return Outcome(changed: true, actions: enter(state) + [.cancelLaunch] + stop)
     }
